@@ -1,0 +1,26 @@
+// Package storage says what an Ingam server keeps and what a store promises about it.
+//
+// A [Store] is a handful of small roles: [Clients], [Users], [Grants], [KeyRings] and [Limits]. Their methods
+// are atomic verbs, not create-read-update-delete: wherever a decision depends on what is stored, the reading, the
+// deciding and the writing are one call, so that any number of goroutines and server processes agree on one outcome.
+//
+// The heart is the [Grant]: one sign-in of one user at one client, and the only unit of atomicity. Refresh tokens are
+// not stored. They are generations of their grant, derived from it by the engine; [Grants.Rotate] moves the
+// generation on and is the one place where "used once" is decided. A store therefore holds one small record for each
+// sign-in, however often it is refreshed.
+//
+// # What every store promises
+//
+//   - Safe for concurrent use. What a method returned or was given may be changed by the caller: stores keep bytes.
+//   - Expired means not found, to the millisecond, whether or not it was swept yet.
+//   - A method that returns an error has changed nothing, with one exception: where the error is a failure of the
+//     store itself (anything but this package's sentinels) the outcome is unknown, and asking again settles it.
+//   - When a method returned nil, its effect survives a crash of the process (not so in storage/memory, which is
+//     for tests).
+//
+// The sentinels ([ErrNotFound] and its neighbours) are answers. Every other error is a failure of the store, and
+// callers must answer it with 503, never with "not found": see [IsFailure].
+//
+// Implementations live in the folders below, one for each technology, and each passes the whole of
+// storage/storagetest. This package imports the standard library only.
+package storage
