@@ -21,9 +21,10 @@ type Grant struct {
 	// Nonce is random and goes into the MAC of each credential, so that the server key alone forges nothing.
 	Nonce []byte `json:"nonce"`
 
-	// AuthTime is when the user proved who they are (OIDC Core §2); AMR says how (RFC 8176).
+	// AuthTime is when the user proved who they are (OIDC Core §2); AMR says how (RFC 8176), ACR how well.
 	AuthTime time.Time `json:"auth_time"`
 	AMR      []string  `json:"amr,omitempty"`
+	ACR      string    `json:"acr,omitempty"`
 
 	// Generation is the one that can be redeemed now; the first refresh token of a grant is generation 1.
 	Generation uint64 `json:"generation"`

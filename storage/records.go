@@ -21,6 +21,9 @@ type Client struct {
 	DefaultScopes []string `json:"default_scopes,omitempty"`
 	// Audience lists the resource servers its tokens are for (aud, RFC 9068 §2.2; resource, RFC 8707).
 	Audience []string `json:"audience,omitempty"`
+	// Resources are the audiences that this client stands for as a resource server: it may introspect tokens for them
+	// (RFC 7662 §2.1) beside its own.
+	Resources []string `json:"resources,omitempty"`
 	// RefreshGrace overrides the server's grace window for refresh tokens; nil means the server's.
 	RefreshGrace *time.Duration `json:"refresh_grace,omitempty"`
 

@@ -1,0 +1,165 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/ory/fosite"
+	fositeoauth2 "github.com/ory/fosite/handler/oauth2"
+
+	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
+	"github.com/ingam/ingam/storage"
+)
+
+// adapter is what fosite's stock handlers take for their storage. They look up a refresh token and a password here.
+// What they want to create, rotate and delete is not kept: those calls are empty on purpose, because the router
+// commits one atomic verb when all is done, and because the state of all tokens of a sign-in is its grant.
+type adapter struct{ engine *Engine }
+
+var (
+	_ fosite.Storage                                            = (*adapter)(nil)
+	_ fositeoauth2.TokenRevocationStorage                       = (*adapter)(nil)
+	_ fositeoauth2.ResourceOwnerPasswordCredentialsGrantStorage = (*adapter)(nil)
+)
+
+// errNotKept is the answer for look-ups that our configuration never makes.
+var errNotKept = errors.New("oauth: fosite asked for a record that this server does not keep")
+
+// GetRefreshTokenSession finds the grant of a refresh token. It checks in this order: MAC (without I/O), client, user,
+// state; so a forged token and a token of another client change nothing.
+func (a *adapter) GetRefreshTokenSession(
+	ctx context.Context, token string, into fosite.Session,
+) (fosite.Requester, error) {
+	e, sess := a.engine, into.(*session)
+	parsed, grant, err := e.findGrant(ctx, token)
+	switch {
+	case err != nil:
+		return nil, ifNotFound(err, errRefreshToken())
+	case grant.ClientID != sess.client.ID:
+		return nil, errRefreshToken()
+	}
+	if sess.user, err = e.liveUser(ctx, grant); err != nil {
+		return nil, ifNotFound(err, errRefreshToken())
+	}
+	sess.grant, sess.presented, sess.secret = grant, parsed.generation, parsed.secret
+	if err := e.refuseSpent(ctx, sess); err != nil {
+		return nil, err
+	}
+	return &fosite.Request{
+		ID: sess.grant.ID, RequestedAt: sess.now, Client: sess.client, Session: sess,
+		GrantedScope: intersect(sess.grant.Scopes, sess.client.Scopes),
+	}, nil
+}
+
+// findGrant answers the grant of a refresh token that this server made, whatever the state of the grant;
+// storage.ErrNotFound for every other token.
+func (e *Engine) findGrant(ctx context.Context, token string) (refreshToken, storage.Grant, error) {
+	parsed, ok := e.refresh.parse(token)
+	if !ok {
+		return parsed, storage.Grant{}, storage.ErrNotFound
+	}
+	grant, err := e.store.Grant(ctx, parsed.grantID)
+	if err == nil && !parsed.belongsTo(grant.Nonce) {
+		err = storage.ErrNotFound
+	}
+	return parsed, grant, err
+}
+
+// liveUser answers the user of a grant if the sign-in still counts: ErrNotFound when the user is gone, disabled, or
+// has ended all sign-ins since (a new password).
+func (e *Engine) liveUser(ctx context.Context, g storage.Grant) (storage.User, error) {
+	user, err := e.store.User(ctx, g.UserID)
+	if err == nil && (user.Disabled || user.Epoch != g.UserEpoch) {
+		return storage.User{}, storage.ErrNotFound
+	}
+	return user, err
+}
+
+// refuseSpent keeps a token that can no longer be redeemed from costing a signature. The grant as read is advice; the
+// store decides, and ends the grant if this is a reuse.
+func (e *Engine) refuseSpent(ctx context.Context, sess *session) error {
+	if g := sess.grant; !g.Revoked && (sess.presented == g.Generation || sess.presented+1 == g.Generation) {
+		return nil
+	}
+	return e.rotate(ctx, sess)
+}
+
+// Authenticate checks a password. The limits on guesses and the work against enumeration are in package credential.
+func (a *adapter) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
+	request, _ := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest)
+	sess := request.GetSession().(*session)
+	e, address := a.engine, remoteAddress(ctx)
+	event := audit.Event{ClientID: sess.client.ID, Address: address.String()}
+
+	user, err := e.passwords.Authenticate(ctx, credential.Attempt{Username: username, Password: password, Address: address})
+	throttled := (*credential.ThrottledError)(nil)
+	switch {
+	case err == nil:
+		sess.user = user
+		event.Name, event.UserID, event.Username = audit.SignInSucceeded, user.ID, user.Username
+		e.audit.Record(ctx, event)
+		return user.ID, nil
+	case errors.Is(err, credential.ErrInvalidCredentials):
+		event.Name, event.Reason = audit.SignInFailed, "wrong username or password"
+		e.audit.Record(ctx, event)
+		return "", invalidGrant("The username or the password is wrong.")
+	case errors.As(err, &throttled):
+		event.Name, event.Reason = audit.SignInThrottled, "too many guesses"
+		e.audit.Record(ctx, event)
+		return "", tooManyRequests(throttled.RetryAfter)
+	}
+	return "", unavailable(err, 2*time.Second)
+}
+
+// GetClient is not used: authenticateClient looks clients up.
+func (a *adapter) GetClient(context.Context, string) (fosite.Client, error) { return nil, errNotKept }
+
+// ClientAssertionJWTValid is not used: client assertions are refused.
+func (a *adapter) ClientAssertionJWTValid(context.Context, string) error { return errNotKept }
+
+// SetClientAssertionJWT is not used: client assertions are refused.
+func (a *adapter) SetClientAssertionJWT(context.Context, string, time.Time) error { return errNotKept }
+
+// GetAccessTokenSession is not used: access tokens are verified, not looked up.
+func (a *adapter) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	return nil, errNotKept
+}
+
+// CreateAccessTokenSession keeps nothing; see adapter.
+func (a *adapter) CreateAccessTokenSession(context.Context, string, fosite.Requester) error {
+	return nil
+}
+
+// DeleteAccessTokenSession keeps nothing; see adapter.
+func (a *adapter) DeleteAccessTokenSession(context.Context, string) error { return nil }
+
+// CreateRefreshTokenSession keeps nothing; see adapter.
+func (a *adapter) CreateRefreshTokenSession(context.Context, string, string, fosite.Requester) error {
+	return nil
+}
+
+// DeleteRefreshTokenSession keeps nothing; see adapter.
+func (a *adapter) DeleteRefreshTokenSession(context.Context, string) error { return nil }
+
+// RotateRefreshToken keeps nothing; the router rotates last.
+func (a *adapter) RotateRefreshToken(context.Context, string, string) error { return nil }
+
+// RevokeRefreshToken keeps nothing; the store ends a reused family in the same step that finds it.
+func (a *adapter) RevokeRefreshToken(context.Context, string) error { return nil }
+
+// RevokeAccessToken keeps nothing; see adapter.
+func (a *adapter) RevokeAccessToken(context.Context, string) error { return nil }
+
+// remoteAddress answers the client's address of the request that fosite handles. The server's middleware has put
+// the real one into RemoteAddr.
+func remoteAddress(ctx context.Context) netip.Addr {
+	r, _ := ctx.Value(fosite.RequestContextKey).(*http.Request)
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return ap.Addr().Unmap()
+	}
+	return netip.IPv4Unspecified() // a listener without addresses (a unix socket): everybody is one neighbour
+}

@@ -1,0 +1,114 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+// foundToken is a token of ours that somebody asks about: an access token or a refresh token.
+type foundToken struct {
+	clientID string
+	// access is nil for a refresh token.
+	access *accessClaims
+	// generation is the one a refresh token names.
+	generation uint64
+	// grant is the sign-in behind the token; grant.ID is "" for an access token without one, or with one that has ended.
+	grant storage.Grant
+	user  storage.User
+}
+
+// find answers what a token is, by its form (token_type_hint is only a hint, RFC 7009 §2.1). storage.ErrNotFound for
+// everything that this server did not make or that has expired.
+func (e *Engine) find(ctx context.Context, token string) (foundToken, error) {
+	if strings.HasPrefix(token, refreshPrefix) {
+		parsed, grant, err := e.findGrant(ctx, token)
+		return foundToken{clientID: grant.ClientID, generation: parsed.generation, grant: grant}, err
+	}
+	claims, err := e.readAccessToken(token)
+	if err != nil {
+		return foundToken{}, err
+	}
+	found := foundToken{clientID: claims.ClientID, access: claims}
+	if claims.SessionID == "" {
+		return found, nil
+	}
+	grant, err := e.store.Grant(ctx, claims.SessionID)
+	found.grant = grant
+	return found, err
+}
+
+// readAccessToken verifies an access token of this server.
+func (e *Engine) readAccessToken(token string) (*accessClaims, error) {
+	payload, err := e.keys.Verify(token, accessTokenType)
+	if err != nil {
+		return nil, storage.ErrNotFound
+	}
+	claims := new(accessClaims)
+	if err := json.Unmarshal(payload, claims); err != nil {
+		return nil, storage.ErrNotFound
+	}
+	if claims.Issuer != e.cfg.Issuer || time.Now().Unix() >= claims.ExpiresAt {
+		return nil, storage.ErrNotFound
+	}
+	return claims, nil
+}
+
+// visibleTo tells whether a client may learn about the token: it is its own, or an access token for an audience that
+// the client stands for (RFC 7662 §4 leaves the policy to the server).
+func (f foundToken) visibleTo(c *client) bool {
+	if f.clientID == c.ID {
+		return true
+	}
+	return f.access != nil && slices.ContainsFunc(f.access.Audience, func(aud string) bool {
+		return aud == c.ID || slices.Contains(c.Resources, aud)
+	})
+}
+
+// alive tells whether the token counts now, and fills in the user.
+func (e *Engine) alive(ctx context.Context, f *foundToken) (bool, error) {
+	if _, err := e.store.Client(ctx, f.clientID); err != nil {
+		return false, ifNotFound(err, nil)
+	}
+	if f.grant.ID == "" {
+		revoked, err := e.store.Remembered(ctx, revokedKey(f.access.ID))
+		if err != nil {
+			return false, storeError(err)
+		}
+		return !revoked, nil
+	}
+	if f.grant.Revoked || f.access == nil && f.generation != f.grant.Generation {
+		return false, nil
+	}
+	user, err := e.liveUser(ctx, f.grant)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, storeError(err)
+	}
+	f.user = user
+	return true, nil
+}
+
+// describe answers the members of RFC 7662 §2.2 for a live token.
+func (f foundToken) describe(issuer string) introspection {
+	if a := f.access; a != nil {
+		return introspection{
+			Active: true, Scope: a.Scope, ClientID: a.ClientID, Username: f.user.Username, TokenType: "Bearer",
+			ExpiresAt: a.ExpiresAt, IssuedAt: a.IssuedAt, Subject: a.Subject, Audience: a.Audience, Issuer: issuer,
+			ID: a.ID, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID,
+		}
+	}
+	g := f.grant
+	return introspection{
+		Active: true, Scope: strings.Join(g.Scopes, " "), ClientID: g.ClientID, Username: f.user.Username,
+		ExpiresAt: g.Expiry().Unix(), IssuedAt: g.BornAt.Unix(), Subject: g.UserID, Audience: g.Audience, Issuer: issuer,
+		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, SessionID: g.ID,
+	}
+}

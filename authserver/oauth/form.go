@@ -1,0 +1,155 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxBody bounds the body of every request: 64 KiB.
+	maxBody = 64 << 10
+	// maxParameters bounds how many parameters a form may have.
+	maxParameters = 64
+	// maxScopes bounds how many scopes may be asked for at once.
+	maxScopes = 100
+)
+
+// maxLength bounds single parameters, in bytes; everything else may have 4,096.
+var maxLength = map[string]int{
+	"grant_type":    128,
+	"client_id":     256,
+	"client_secret": 1024,
+	"username":      512,
+	"password":      4096, // credential has its own, lower bound, which answers like a wrong password
+	"token":         8192,
+	"refresh_token": 8192,
+}
+
+// repeatable parameters are the exceptions to "at most once": RFC 8707 §2, RFC 8693 §2.1.
+var repeatable = map[string]bool{"resource": true, "audience": true}
+
+// inBodyOnly are the parameters that must not come in the query (RFC 6749 §2.3.1 and §3.2): they would end up in logs.
+var inBodyOnly = []string{
+	"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "username", "password",
+	"refresh_token", "code", "code_verifier", "redirect_uri", "scope", "token", "token_type_hint", "access_token",
+	"resource", "audience",
+}
+
+// readForm is the gate before every form endpoint. It answers the parsed body, in which each parameter has exactly
+// one non-empty value ([repeatable] ones may have several), and leaves it in r.PostForm and r.Form, where
+// fosite looks, so that nothing is parsed twice.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if err := refuseQuery(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	// RFC 6749 §4.3.2, §6: application/x-www-form-urlencoded. Multipart would be spooled to files.
+	if err := requireContentType(r, "application/x-www-form-urlencoded"); err != nil {
+		return nil, err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	// url.ParseQuery refuses broken escapes and semicolons; http.Request.ParseMultipartForm would hide that error.
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, invalidRequest("The body is not valid application/x-www-form-urlencoded: check its % escapes.")
+	}
+	if len(form) > maxParameters {
+		return nil, invalidRequest(fmt.Sprintf("The request has more than %d parameters.", maxParameters))
+	}
+	for name, values := range form {
+		if err := checkParameter(name, values); err != nil {
+			return nil, err
+		}
+		// RFC 6749 §3.1: a parameter without a value is treated as if it were omitted.
+		if !repeatable[name] && values[0] == "" {
+			delete(form, name)
+		}
+	}
+	r.PostForm, r.Form = form, form
+	return form, nil
+}
+
+// refuseQuery refuses known parameters in the query of a POST endpoint.
+func refuseQuery(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return invalidRequest("The query of the URL is malformed; these endpoints take their parameters in the body.")
+	}
+	for _, name := range inBodyOnly {
+		if query.Has(name) {
+			return invalidRequest("The parameter '" + name + "' must be sent in the body, never in the URL (RFC 6749 section 2.3.1).")
+		}
+	}
+	return nil
+}
+
+// requireContentType answers 415 for another media type; a charset parameter is fine.
+func requireContentType(r *http.Request, want string) error {
+	got := r.Header.Values("Content-Type")
+	if len(got) == 1 {
+		if mediaType, _, err := mime.ParseMediaType(got[0]); err == nil && mediaType == want {
+			return nil
+		}
+	}
+	return &Error{
+		Code: "invalid_request", Status: http.StatusUnsupportedMediaType,
+		Description: "The Content-Type must be " + want + ".",
+	}
+}
+
+// readBody reads the whole body, or answers 413 and has the connection closed.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, &Error{
+			Code: "invalid_request", Status: http.StatusRequestEntityTooLarge,
+			Description: "The body is larger than 64 KiB.",
+		}
+	}
+	if err != nil {
+		return nil, invalidRequest("The body could not be read to its end.")
+	}
+	return body, nil
+}
+
+// checkParameter checks one parameter of a form.
+func checkParameter(name string, values []string) error {
+	shown := name
+	if len(shown) > 40 {
+		shown = shown[:40] + "..."
+	}
+	// RFC 6749 §3.2: request and response parameters MUST NOT be included more than once.
+	if len(values) > 1 && !repeatable[name] {
+		return invalidRequest("The parameter '" + shown + "' is repeated; send it once (RFC 6749 section 3.2).")
+	}
+	limit, ok := maxLength[name]
+	if !ok {
+		limit = 4096
+	}
+	for _, value := range values {
+		if len(value) > limit {
+			return invalidRequest(fmt.Sprintf("The parameter '%s' is longer than %d bytes.", shown, limit))
+		}
+		// Passwords may hold any bytes (their own length is all that matters); nothing else may hold controls.
+		if name != "password" && !cleanText(value) {
+			return invalidRequest("The parameter '" + shown + "' has control characters or invalid UTF-8.")
+		}
+	}
+	return nil
+}
+
+// cleanText tells whether s is valid UTF-8 without control characters.
+func cleanText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) < 0
+}

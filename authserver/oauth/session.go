@@ -1,0 +1,70 @@
+package oauth
+
+import (
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/ingam/ingam/storage"
+)
+
+// session carries what one token request has found out from step to step. Nothing of it is stored but the grant.
+// fosite passes it through its handlers; one request uses it, one goroutine at a time.
+type session struct {
+	// now is the time of the request, read once.
+	now    time.Time
+	client *client
+
+	// grant and user are the sign-in that tokens are made from; grant.ID is "" for client_credentials.
+	grant storage.Grant
+	user  storage.User
+
+	// presented is the generation of the refresh token that was shown, secret the one that its MAC was made with.
+	presented uint64
+	secret    []byte
+	// settled: the store has already decided, there is nothing left to commit.
+	settled bool
+
+	accessExpiresAt  time.Time
+	refreshExpiresAt time.Time
+}
+
+var _ fosite.Session = (*session)(nil)
+
+// SetExpiresAt is called by fosite's handlers with the configured lifetimes.
+func (s *session) SetExpiresAt(kind fosite.TokenType, at time.Time) {
+	switch kind {
+	case fosite.AccessToken:
+		s.accessExpiresAt = at
+	case fosite.RefreshToken:
+		s.refreshExpiresAt = at
+	}
+}
+
+// GetExpiresAt answers what SetExpiresAt was told.
+func (s *session) GetExpiresAt(kind fosite.TokenType) time.Time {
+	switch kind {
+	case fosite.AccessToken:
+		return s.accessExpiresAt
+	case fosite.RefreshToken:
+		return s.refreshExpiresAt
+	}
+	return time.Time{}
+}
+
+// GetUsername answers the username of the signed-in user.
+func (s *session) GetUsername() string { return s.user.Username }
+
+// GetSubject answers the sub of the tokens: the user, or the client that acts for itself (RFC 9068 §2.2).
+func (s *session) GetSubject() string {
+	if s.grant.ID == "" && s.client != nil {
+		return s.client.ID
+	}
+	return s.user.ID
+}
+
+// Clone answers a copy. What the records in it point to is never changed, so it may be shared.
+func (s *session) Clone() fosite.Session {
+	c := *s
+	return &c
+}
