@@ -90,9 +90,10 @@ func (e *Engine) refuseSpent(ctx context.Context, sess *session) error {
 
 // Authenticate checks a password. The limits on guesses and the work against enumeration are in package credential.
 func (a *adapter) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
-	request, _ := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest)
+	r := ctx.Value(fosite.RequestContextKey).(*http.Request)
+	request := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest)
 	sess := request.GetSession().(*session)
-	e, address := a.engine, remoteAddress(ctx)
+	e, address := a.engine, remoteAddress(r)
 	event := audit.Event{ClientID: sess.client.ID, Address: address.String()}
 
 	user, err := e.passwords.Authenticate(ctx, credential.Attempt{Username: username, Password: password, Address: address})
@@ -154,10 +155,8 @@ func (a *adapter) RevokeRefreshToken(context.Context, string) error { return nil
 // RevokeAccessToken keeps nothing; see adapter.
 func (a *adapter) RevokeAccessToken(context.Context, string) error { return nil }
 
-// remoteAddress answers the client's address of the request that fosite handles. The server's middleware has put
-// the real one into RemoteAddr.
-func remoteAddress(ctx context.Context) netip.Addr {
-	r, _ := ctx.Value(fosite.RequestContextKey).(*http.Request)
+// remoteAddress answers where a request comes from. The server's middleware has put the real address into RemoteAddr.
+func remoteAddress(r *http.Request) netip.Addr {
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return ap.Addr().Unmap()
 	}

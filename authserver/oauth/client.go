@@ -55,7 +55,7 @@ func (e *Engine) authenticateClient(ctx context.Context, r *http.Request, form u
 	}
 	// One digest and one comparison for each request, whether or not the client exists.
 	if !acceptSecret(registered, err == nil, shown, time.Now()) {
-		e.audit.Record(ctx, audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: r.RemoteAddr})
+		e.audit.Record(ctx, audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: remoteAddress(r).String()})
 		return nil, errInvalidClient()
 	}
 	return &client{registered}, nil

@@ -14,7 +14,7 @@ import (
 const (
 	// maxBody bounds the body of every request: 64 KiB.
 	maxBody = 64 << 10
-	// maxParameters bounds how many parameters a form may have.
+	// maxParameters bounds how many parameters a form may have, repeated ones counted each time.
 	maxParameters = 64
 	// maxScopes bounds how many scopes may be asked for at once.
 	maxScopes = 100
@@ -61,7 +61,11 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, invalidRequest("The body is not valid application/x-www-form-urlencoded: check its % escapes.")
 	}
-	if len(form) > maxParameters {
+	count := 0
+	for _, values := range form {
+		count += len(values)
+	}
+	if count > maxParameters {
 		return nil, invalidRequest(fmt.Sprintf("The request has more than %d parameters.", maxParameters))
 	}
 	for name, values := range form {
@@ -112,6 +116,8 @@ func requireContentType(r *http.Request, want string) error {
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		// MaxBytesReader would see to that itself, but does not look through a ResponseWriter that wraps another.
+		w.Header().Set("Connection", "close")
 		return nil, &Error{
 			Code: "invalid_request", Status: http.StatusRequestEntityTooLarge,
 			Description: "The body is larger than 64 KiB.",

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"unicode/utf8"
 )
 
 // ServeLogin answers POST /login with a JSON body {"username","password"}: the password grant for the one client
@@ -68,7 +69,8 @@ func (e *Engine) readLogin(w http.ResponseWriter, r *http.Request) (url.Values, 
 		return nil, err
 	}
 	members, err := stringMembers(body)
-	if err != nil {
+	// RFC 8259 §8.1: JSON is UTF-8. The decoder would put U+FFFD in the place of what is not.
+	if err != nil || !utf8.Valid(body) {
 		return nil, invalidRequest(`The body must be one JSON object like {'username': '...', 'password': '...'}, ` +
 			"with strings for values and each name once.")
 	}

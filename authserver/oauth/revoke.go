@@ -52,7 +52,7 @@ func (e *Engine) revoke(r *http.Request, c *client, token string) error {
 		return storeError(err)
 	}
 	e.audit.Record(ctx, audit.Event{
-		Name: audit.TokenRevoked, ClientID: c.ID, UserID: found.grant.UserID, GrantID: found.grant.ID, Address: r.RemoteAddr,
+		Name: audit.TokenRevoked, ClientID: c.ID, UserID: found.grant.UserID, GrantID: found.grant.ID, Address: remoteAddress(r).String(),
 	})
 	return nil
 }

@@ -37,6 +37,7 @@ var _ fosite.TokenEndpointHandler = (*router)(nil)
 func newRouter(e *Engine, cfg *fosite.Config, access *accessTokens, refresh *refreshTokens) *router {
 	issue := &fositeoauth2.HandleHelper{AccessTokenStrategy: access, AccessTokenStorage: e.adapter, Config: cfg}
 	return &router{engine: e, handlers: map[string]fosite.TokenEndpointHandler{
+		//nolint:staticcheck // SA1019: deprecated as the grant itself is (RFC 9700 §2.4); served to registered clients only
 		grantPassword: &fositeoauth2.ResourceOwnerPasswordCredentialsGrantHandler{
 			HandleHelper: issue,
 			ResourceOwnerPasswordCredentialsGrantStorage: e.adapter,
@@ -68,8 +69,9 @@ func (rt *router) HandleTokenEndpointRequest(ctx context.Context, requester fosi
 	c := request.GetClient().(*client)
 	request.GetSession().(*session).client = c
 
-	// RFC 6749 §5.2: unauthorized_client. The password grant is off unless registered (RFC 9700 §2.4).
-	if !slices.Contains(c.GrantTypes, grant) {
+	// RFC 6749 §5.2: unauthorized_client. The password grant is off unless registered (RFC 9700 §2.4), and
+	// client_credentials is for confidential clients only, whatever is registered (RFC 6749 §4.4).
+	if !slices.Contains(c.GrantTypes, grant) || grant == grantClientCredentials && c.Public {
 		return unauthorizedClient(grant)
 	}
 	requested, err := parseScope(request.Form.Get("scope"))

@@ -77,7 +77,7 @@ func (e *Engine) issue(r *http.Request) ([]byte, error) {
 // recordIssue writes the audit event of a successful answer.
 func (e *Engine) recordIssue(r *http.Request, sess *session) {
 	event := audit.Event{
-		Name: audit.TokenIssued, ClientID: sess.client.ID, UserID: sess.user.ID, GrantID: sess.grant.ID, Address: r.RemoteAddr,
+		Name: audit.TokenIssued, ClientID: sess.client.ID, UserID: sess.user.ID, GrantID: sess.grant.ID, Address: remoteAddress(r).String(),
 	}
 	if sess.presented > 0 {
 		event.Name = audit.TokenRefreshed

@@ -1,0 +1,35 @@
+# Two images from one build: the authorization server and the resource server, each one static program in an empty
+# image, without a shell, running as nobody.
+#
+#   docker build --target ingam    -t ingam .
+#   docker build --target resource -t ingam-resource .
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/ingam ./cmd/resource \
+    && mkdir -m 700 /out/data /out/secrets && cp /etc/ssl/certs/ca-certificates.crt /out/
+
+FROM scratch AS ingam
+COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/ingam /ingam
+# Volumes mounted here take over the owner: the store and the master key are the server's alone.
+COPY --from=build --chown=65532:65532 /out/data /data
+COPY --from=build --chown=65532:65532 /out/secrets /secrets
+USER 65532:65532
+ENV INGAM_DATA_DIR=/data
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 CMD ["/ingam", "healthcheck"]
+ENTRYPOINT ["/ingam"]
+CMD ["serve"]
+
+FROM scratch AS resource
+COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/resource /resource
+USER 65532:65532
+EXPOSE 8081
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 CMD ["/resource", "healthcheck"]
+ENTRYPOINT ["/resource"]
