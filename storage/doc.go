@@ -18,6 +18,9 @@
 //   - When a method returned nil, its effect survives a crash of the process (not so in storage/memory, which is
 //     for tests).
 //
+// Ids and usernames are UTF-8 of 1 to 4,096 bytes. Creating a record under any other is refused as a failure; looking
+// one up is ErrNotFound.
+//
 // The sentinels ([ErrNotFound] and its neighbours) are answers. Every other error is a failure of the store, and
 // callers must answer it with 503, never with "not found": see [IsFailure].
 //

@@ -116,6 +116,10 @@ func (b Budget) SpendOne(paid, now time.Time) (after time.Time, wait time.Durati
 	if paid.Before(now) {
 		paid = now
 	}
+	// A budget is at most empty: without this, a clock that was set back would make everybody wait out the difference.
+	if empty := now.Add(time.Duration(b.Burst) * b.Every); paid.After(empty) {
+		paid = empty
+	}
 	next := paid.Add(b.Every)
 	if over := next.Sub(now) - time.Duration(b.Burst)*b.Every; over > 0 {
 		return paid, over

@@ -1,0 +1,46 @@
+// Package record holds what the stores of this module share: the JSON form of a record at rest, and what an id may
+// look like.
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxID is how long an id or a username may be, in bytes. It stays far below the limits of every technology, and no
+// id of ours and no sensible username comes near it.
+const MaxID = 4096
+
+// CheckID refuses ids that a store could not give back as they were: the empty one (it means "from the first" in
+// listings), endless ones, and bytes that are no text, which JSON would silently change.
+func CheckID(what, id string) error {
+	switch {
+	case id == "":
+		return errors.New(what + " is empty")
+	case len(id) > MaxID:
+		return fmt.Errorf("%s has %d bytes, at most %d can be stored", what, len(id), MaxID)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("%s %q is not valid UTF-8", what, id)
+	}
+	return nil
+}
+
+// Encode returns the bytes of a record.
+func Encode[T any](v T) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return b, nil
+}
+
+// Decode is the way back. The result shares no memory with b.
+func Decode[T any](b []byte) (T, error) {
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		return v, fmt.Errorf("decode %T: %w", v, err)
+	}
+	return v, nil
+}

@@ -1,0 +1,65 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+// Spend takes one unit from each budget, up to the first that is empty.
+func (s *Store) Spend(ctx context.Context, budgets ...storage.Budget) (wait time.Duration, err error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	now := time.Now()
+	for _, b := range budgets {
+		after, wait := b.SpendOne(s.budgets[b.Key], now)
+		if wait > 0 {
+			return wait, nil
+		}
+		s.budgets[b.Key] = after
+	}
+	return 0, nil
+}
+
+// Refund gives units back.
+func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	now := time.Now()
+	for _, r := range refunds {
+		// A time not after now is a full budget, so nothing is kept above the burst.
+		if after := r.Apply(s.budgets[r.Key]); after.After(now) {
+			s.budgets[r.Key] = after
+		} else {
+			delete(s.budgets, r.Key)
+		}
+	}
+	return nil
+}
+
+// Remember marks key; the first one while the mark lives is told so.
+func (s *Store) Remember(ctx context.Context, key string, until time.Time) (first bool, err error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	if time.Now().Before(s.marks[key]) {
+		return false, nil
+	}
+	s.marks[key] = until.Round(0)
+	return true, nil
+}
+
+// Remembered tells whether the mark lives.
+func (s *Store) Remembered(ctx context.Context, key string) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	return time.Now().Before(s.marks[key]), nil
+}
