@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingam/ingam/keys"
+	"github.com/ingam/ingam/resource"
+	"github.com/ingam/ingam/storage"
+)
+
+const (
+	devDataDir = ".ingam-dev"
+	// devMarker is a file that says that a folder was made by `ingam dev`. Without it nothing is seeded or deleted.
+	devMarker     = "INGAM-DEV"
+	devMasterKey  = "master.key"
+	devResourceID = "http://localhost:8081" // the audience in the demo files
+)
+
+// devOptions are the flags of `ingam dev`.
+type devOptions struct {
+	listen                        string
+	port, adminPort, resourcePort string
+	dataDir, output, logLevel     string
+	fresh                         bool
+}
+
+// newDevCommand is for the first five minutes and for work on client applications. Its flags are few on purpose: what
+// needs a configuration is `serve`.
+func newDevCommand(a *app) *cobra.Command {
+	var o devOptions
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything on this machine, ready to try",
+		Long: "Run the authorization server and a resource server on this machine only, with demo users and clients whose\n" +
+			"passwords are published, and print commands to paste. Data is kept in " + devDataDir + " between runs.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("config") {
+				return usagef("dev takes no configuration file; run 'ingam serve' with it")
+			}
+			o.dataDir = devDataDir
+			if f := cmd.Flags().Lookup("data-dir"); f.Changed {
+				o.dataDir = f.Value.String()
+			}
+			return a.dev(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", "localhost", "loopback address to listen on: localhost, 127.0.0.1 or ::1, also with a port")
+	f.StringVar(&o.port, "port", "8080", "port of the authorization server; 0 takes any that is free")
+	f.StringVar(&o.adminPort, "admin-port", "9080", "port of /healthz and /readyz")
+	f.StringVar(&o.resourcePort, "resource-port", "8081", "port of the resource server")
+	f.BoolVar(&o.fresh, "fresh", false, "empty the data folder first")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVarP(&o.output, "output", "o", "text", "text, or json for one JSON document with the same facts")
+	return cmd
+}
+
+// check resolves --listen and refuses every address that other machines can reach.
+func (o *devOptions) check() error {
+	host := o.listen
+	if h, port, err := net.SplitHostPort(o.listen); err == nil {
+		host, o.port = h, port
+	}
+	if !isLoopbackHost(host) {
+		return usagef("--listen %q can be reached from other machines, and everybody knows the passwords of dev mode; "+
+			"use localhost, 127.0.0.1 or ::1, or run 'ingam serve'", o.listen)
+	}
+	if o.listen = host; o.output != "text" && o.output != "json" {
+		return usagef("--output %q is not one of text, json%s", o.output, didYouMean(o.output, []string{"text", "json"}))
+	}
+	return nil
+}
+
+// dev runs all of it until ctx ends or a signal comes.
+func (a *app) dev(ctx context.Context, o devOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	ctx, stop := a.untilSignal(ctx)
+	defer stop()
+	c, err := o.config(ctx)
+	if err != nil {
+		return err
+	}
+	log := a.newLog(c)
+	// Ports before the store: with port 0 the issuer is known only now, and a port that is taken is the likeliest mistake.
+	ports, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { closeAll(ports.public, ports.internal, ports.resource) }() // once more does no harm
+	facts := ports.facts(o)
+	c.Issuer = facts.Issuer
+	in, err := build(ctx, c, staticRecords{}, func(s storage.Store) error { return seed(ctx, s) }, log)
+	if err != nil {
+		return err
+	}
+	err = a.runDev(ctx, c, o, in, ports, facts)
+	return errors.Join(err, in.store.Close())
+}
+
+// runDev serves an instance and the resource server beside it.
+func (a *app) runDev(ctx context.Context, c *config, o devOptions, in *instance, ports devPorts, facts devFacts) error {
+	socket, err := listenAdminSocket(ctx, c.DataDir)
+	if err != nil {
+		return err
+	}
+	defer closeAll([]net.Listener{socket})
+	api, verifier, err := newDemoAPI(facts, in.log)
+	if err != nil {
+		return err
+	}
+	defer verifier.Close() //nolint:errcheck // it only ends a goroutine
+	background, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go in.housekeeping(background)
+	return lifecycle{
+		drain: in.public.Drain, timeout: c.Shutdown.Timeout, log: in.log,
+		started: func(ctx context.Context) {
+			awaitKeys(ctx, verifier)
+			facts.print(a.stdout, o.output)
+		},
+	}.run(ctx, []service{ // the resource server ends first: it asks the other for keys
+		newService("resource server", api, in.log, ports.resource...),
+		newService("public", in.public, in.log, ports.public...),
+		newService("internal", in.internal, in.log, ports.internal...),
+		newService("admin socket", in.admin, in.log, socket),
+	})
+}
+
+// newDemoAPI is a resource server that knows the authorization server by its address only: what it checks tokens with
+// comes over the wire, as it would on another machine.
+func newDemoAPI(facts devFacts, log *slog.Logger) (http.Handler, *resource.Verifier, error) {
+	verifier, err := resource.New(resource.Config{
+		Issuer:   facts.Issuer,
+		Audience: []string{devResourceID, facts.Resource},
+		Resource: facts.Resource,
+		Logger:   log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	handler, err := resource.NewHandler(resource.HandlerConfig{Verifier: verifier, CORSOrigins: demoOrigins})
+	if err != nil {
+		return nil, nil, errors.Join(err, verifier.Close())
+	}
+	return handler, verifier, nil
+}
+
+// awaitKeys waits until the resource server has fetched the keys, so that what is printed works when it is pasted.
+func awaitKeys(ctx context.Context, v *resource.Verifier) {
+	for end := time.Now().Add(3 * time.Second); v.Ready() != nil && ctx.Err() == nil && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// demoOrigins are the demo applications, which call from a browser.
+var demoOrigins = []string{"http://localhost:8082", "http://localhost:8083"}
+
+// config makes the data folder and a configuration for it.
+func (o *devOptions) config(ctx context.Context) (*config, error) {
+	c := newConfig()
+	c.DataDir, c.FirstPartyClient, c.CORSOrigins = o.dataDir, demoFirstParty, demoOrigins
+	c.Shutdown.Timeout = 3 * time.Second // nobody waits for a developer's requests
+	for _, s := range c.settings() {
+		if s.key == "log.level" {
+			if wrong := s.set(o.logLevel); wrong != "" {
+				return nil, usagef("--log-level %q %s", o.logLevel, wrong)
+			}
+		}
+	}
+	if err := prepareDevDir(ctx, o.dataDir, o.fresh); err != nil {
+		return nil, err
+	}
+	key, err := devKey(filepath.Join(o.dataDir, devMasterKey))
+	c.Keys.MasterKey = key
+	return c, err
+}
+
+// prepareDevDir makes the data folder. A folder with other things in it is neither used nor emptied: demo users with
+// published passwords do not belong into somebody's data.
+func prepareDevDir(ctx context.Context, dir string, fresh bool) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("data folder %s: %w", dir, err)
+	case len(entries) > 0 && !isDevDir(dir):
+		return usagef("%s holds something that 'ingam dev' has not made (there is no file %s in it); choose another --data-dir",
+			dir, devMarker)
+	case fresh:
+		if conn, err := dialAdminSocket(ctx, dir); err == nil {
+			_ = conn.Close() // only asked whether somebody is there
+			return fmt.Errorf("a server is running on %s; stop it before --fresh", dir)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("empty %s: %w", dir, err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	for name, text := range map[string]string{
+		devMarker:    "This folder was made by 'ingam dev' and holds nothing of value; 'ingam dev --fresh' empties it.\n",
+		".gitignore": "*\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return fmt.Errorf("data folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// devKey reads the master key of the folder, after making one if there is none.
+func devKey(path string) (string, error) {
+	if _, err := writeMasterKey(path, true); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("master key of dev mode: %w", err)
+	}
+	if _, err := keys.ParseMasterKey(string(text)); err != nil {
+		return "", fmt.Errorf("%s: %w; --fresh starts anew", path, err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// newServeCommand is the production server. Everything that is wrong with its configuration is said before a port opens.
+func newServeCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the authorization server",
+		Long: "Run the authorization server until SIGTERM or Ctrl-C; a second signal quits at once.\n\n" +
+			"Settings come from flags, then the environment (INGAM_…), then the configuration file, then defaults.\n" +
+			"'ingam config init' prints a file with all of them, 'ingam config show' the values in force.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, static, found := a.loadAll(cmd)
+			if err := found.asError(); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), c, static)
+		},
+	}
+	addSettingFlags(cmd)
+	return cmd
+}
+
+// loadAll reads and checks everything that `serve` needs and that can be known without the store.
+func (a *app) loadAll(cmd *cobra.Command) (*config, staticRecords, problems) {
+	c, found := a.loadConfig(cmd)
+	found = append(found, c.check(found)...)
+	static, wrong := c.loadStatic()
+	return c, static, append(found, wrong...)
+}
+
+// addSettingFlags gives a command a flag for each setting of the table but the secrets.
+func addSettingFlags(cmd *cobra.Command) {
+	for _, s := range new(config).settings() {
+		if s.secret || s.key == "data_dir" { // data_dir is a flag of every command
+			continue
+		}
+		help := s.help
+		if s.oneOf != nil {
+			help += fmt.Sprintf(" %v", s.oneOf)
+		}
+		if s.def != "" {
+			help += " (default " + s.def + ")"
+		}
+		if _, isBool := s.target.(*bool); isBool {
+			cmd.Flags().Bool(s.flag(), s.def == "true", help)
+			continue
+		}
+		cmd.Flags().String(s.flag(), "", help)
+	}
+}
+
+// serve runs the server until ctx ends or a signal comes.
+func (a *app) serve(ctx context.Context, c *config, static staticRecords) error {
+	ctx, stop := a.untilSignal(ctx)
+	defer stop()
+	log := a.newLog(c)
+	// Dev mode keeps off other data, see prepareDevDir; this is the other direction.
+	if isDevDir(c.DataDir) {
+		return usagef("data_dir %s belongs to 'ingam dev': it has users whose passwords everybody knows; choose another folder",
+			c.DataDir)
+	}
+	in, err := build(ctx, c, static, nil, log)
+	if err != nil {
+		return err
+	}
+	services, err := c.openListeners(ctx, in)
+	if err == nil {
+		in.warnAbout(ctx, c)
+		background, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go in.housekeeping(background)
+		err = lifecycle{
+			drain: in.public.Drain, delay: c.Shutdown.Delay, timeout: c.Shutdown.Timeout, log: log,
+			started: func(context.Context) { logReady(log, c, services) },
+		}.run(ctx, services)
+	}
+	return errors.Join(err, in.store.Close())
+}
+
+// openListeners opens the ports and the socket, or none of them.
+func (c *config) openListeners(ctx context.Context, in *instance) (_ []service, err error) {
+	var opened []net.Listener
+	defer func() {
+		if err != nil {
+			closeAll(opened)
+		}
+	}()
+	socket, err := listenAdminSocket(ctx, c.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, socket)
+	// The public port comes last: who can connect to it finds everything else in place.
+	internal, err := listen(ctx, c.Admin.Listen, "admin.listen (--admin-listen)")
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, internal)
+	public, err := listen(ctx, c.Listen, "listen (--listen)")
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, public)
+	// The limit counts connections before TLS, so that handshakes are counted as well.
+	front := limited(public, c.Limits.MaxConnections)
+	if c.TLS.CertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			return nil, usagef("tls.cert_file: %w", err)
+		}
+		front = withTLS(front, certificate)
+	}
+	return []service{
+		newService("public", in.public, in.log, front),
+		newService("internal", in.internal, in.log, internal),
+		newService("admin socket", in.admin, in.log, socket),
+	}, nil
+}
+
+// logReady says in one line what an operator looks for first.
+func logReady(log *slog.Logger, c *config, services []service) {
+	attrs := []any{"issuer", c.Issuer, "version", versionText(), "config", orDefault(c.file, "(none)"), "data_dir", c.DataDir}
+	for _, s := range services {
+		attrs = append(attrs, s.name, s.listeners[0].Addr().String())
+	}
+	log.Info("ready", attrs...)
+}
+
+// newLog writes to standard error: text for people on a terminal, JSON for everything else.
+func (a *app) newLog(c *config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.logLevel()}
+	f, isFile := a.stderr.(*os.File)
+	if c.Log.Format == "text" || c.Log.Format == "auto" && isFile && isTerminal(f) {
+		return slog.New(slog.NewTextHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(a.stderr, options))
+}
