@@ -16,7 +16,8 @@
 //   - A method that returns an error has changed nothing, with one exception: where the error is a failure of the
 //     store itself (anything but this package's sentinels) the outcome is unknown, and asking again settles it.
 //   - When a method returned nil, its effect survives a crash of the process (not so in storage/memory, which is
-//     for tests).
+//     for tests). The exceptions are Spend and Refund: a crash may forget what was spent in the last second, so that
+//     counting guesses costs no sync of a disk.
 //
 // Ids and usernames are UTF-8 of 1 to 4,096 bytes. Creating a record under any other is refused as a failure; looking
 // one up is ErrNotFound.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
-
-	"github.com/ingam/ingam/storage"
 )
 
 // hashed is the key of a budget or a mark at rest. Those are made from what strangers send and may be of any length;
@@ -13,50 +11,6 @@ import (
 func hashed(key string) []byte {
 	sum := sha256.Sum256([]byte(key))
 	return sum[:]
-}
-
-// Spend takes one unit from each budget, up to the first that is empty.
-func (s *Store) Spend(ctx context.Context, budgets ...storage.Budget) (wait time.Duration, err error) {
-	return write(ctx, s, func(t *tx) (time.Duration, error) {
-		for _, b := range budgets {
-			key := hashed(b.Key)
-			paid, err := t.time(bucketBudgets, key)
-			if err != nil {
-				return 0, err
-			}
-			after, wait := b.SpendOne(paid, t.now)
-			if wait > 0 {
-				return wait, nil
-			}
-			// Full at this time, which is as good as not there.
-			if err := t.putExpiring(kindBudget, key, encodeTime(after), after); err != nil {
-				return 0, err
-			}
-		}
-		return 0, nil
-	})
-}
-
-// Refund gives units back.
-func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
-	_, err := write(ctx, s, func(t *tx) (nothing, error) {
-		for _, r := range refunds {
-			key := hashed(r.Key)
-			paid, err := t.time(bucketBudgets, key)
-			if err != nil {
-				return nothing{}, err
-			}
-			if !paid.After(t.now) {
-				continue // full already
-			}
-			// A time in the past is a full budget and no more. The record stays for the sweeper, as its index entry does.
-			if err := t.put(bucketBudgets, key, encodeTime(r.Apply(paid))); err != nil {
-				return nothing{}, err
-			}
-		}
-		return nothing{}, nil
-	})
-	return err
 }
 
 // Remember marks key; the first one while the mark lives is told so.

@@ -53,6 +53,7 @@ type Store struct {
 	maxBatch int
 	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests put a broken disk here
 
+	budgets *budgets
 	queue   chan *call    // unbuffered: who waits to send can still walk away
 	closing chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer when it has ended
@@ -88,6 +89,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		db:       db,
 		maxBatch: opts.MaxBatch,
 		commitTx: (*bbolt.Tx).Commit,
+		budgets:  newBudgets(),
 		queue:    make(chan *call),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,10 +101,21 @@ func now() time.Time { return time.Now().UTC().Round(0) }
 func (s *Store) writer() {
 	defer close(s.stopped)
 	batch := make([]*call, 0, s.maxBatch)
+	var due <-chan time.Time // when changed budgets get a transaction of their own
 	for {
 		select {
 		case <-s.closing:
+			s.together(nil)
 			return
+		case <-s.budgets.touched:
+			if due == nil {
+				due = time.After(budgetDelay)
+			}
+			continue
+		case <-due:
+			due = nil
+			s.together(nil)
+			continue
 		case c := <-s.queue:
 			batch = append(batch[:0], c)
 		}
@@ -127,11 +139,14 @@ func (s *Store) writer() {
 	}
 }
 
-// together runs the calls in one transaction. spoilt says that it was rolled back because of one of several calls,
+// together runs the calls in one transaction, and takes changed budgets along. spoilt says that it was rolled back because of one of several calls,
 // and that nothing is decided yet.
 func (s *Store) together(batch []*call) (spoilt bool) {
 	if err := s.failure(); err != nil {
 		fail(batch, err)
+		return false
+	}
+	if len(batch) == 0 && !s.budgets.waiting() {
 		return false
 	}
 	var t tx
@@ -156,21 +171,41 @@ func (s *Store) together(batch []*call) (spoilt bool) {
 			return len(batch) > 1
 		}
 	}
-	if t.writes == 0 {
+	if t.writes == 0 && len(batch) > 0 {
 		s.rollback(t.Tx)
 		return false
 	}
-	if err := safely(func() error { return s.commitTx(t.Tx) }); err != nil {
-		if isPanic(err) {
-			s.rollback(t.Tx)
-		}
-		if !diskFull(err) {
-			s.giveUp(err)
-		}
+	if err := s.commit(&t); err != nil {
 		// Also for those who only read: they may have read what is now not there.
 		fail(batch, fmt.Errorf("bolt: commit: %w", err))
 	}
 	return false
+}
+
+// commit adds the changed budgets and ends the transaction.
+func (s *Store) commit(t *tx) error {
+	t.now = now()
+	var carried map[[sha256.Size]byte]time.Time
+	err := safely(func() (err error) {
+		if carried, err = s.budgets.write(t); err != nil {
+			return errors.Join(err, t.Rollback())
+		}
+		if t.writes == 0 {
+			return t.Rollback() // the budgets are as they were
+		}
+		return s.commitTx(t.Tx)
+	})
+	switch {
+	case err == nil:
+		s.budgets.settled(carried)
+		return nil
+	case isPanic(err):
+		s.rollback(t.Tx)
+	}
+	if !diskFull(err) {
+		s.giveUp(err)
+	}
+	return err
 }
 
 func fail(batch []*call, err error) {
