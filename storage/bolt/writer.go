@@ -139,8 +139,8 @@ func (s *Store) writer() {
 	}
 }
 
-// together runs the calls in one transaction, and takes changed budgets along. spoilt says that it was rolled back because of one of several calls,
-// and that nothing is decided yet.
+// together runs the calls in one transaction, and takes changed budgets along. spoilt says that it was rolled back
+// because of one of several calls, and that nothing is decided yet.
 func (s *Store) together(batch []*call) (spoilt bool) {
 	if err := s.failure(); err != nil {
 		fail(batch, err)
