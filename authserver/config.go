@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -105,6 +106,8 @@ func CheckIssuer(issuer string) error {
 		return fmt.Errorf("%q must not have a query, a fragment or a user (RFC 8414 §2)", issuer)
 	case strings.HasSuffix(issuer, "/"):
 		return fmt.Errorf("%q must not end with a slash: write %q", issuer, strings.TrimRight(issuer, "/"))
+	case u.Path != "" && u.Path != path.Clean(u.Path):
+		return fmt.Errorf("%q must have a path without empty, '.' or '..' segments: clients would change it", issuer)
 	}
 	return nil
 }

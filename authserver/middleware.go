@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,18 +20,34 @@ import (
 // middleware is what happens around every public request, from the outside in.
 func (s *Server) middleware(routes http.Handler) http.Handler {
 	issuer, _ := url.Parse(s.cfg.Issuer) // withDefaults has checked it
-	h := routes
+	h := exact(routes)
 	if issuer.Path != "" {
 		h = cutPath(issuer.Path, h)
 	}
 	return s.identify(s.recoverer(h))
 }
 
-// cutPath serves below the issuer's path. The RFC 8414 form of the well-known address stays as it is.
-func cutPath(path string, next http.Handler) http.Handler {
-	below := http.StripPrefix(path, next)
+// exact answers 404 for a path with empty, "." or ".." segments. http.ServeMux would redirect it with 307, which has
+// credentials sent twice (RFC 9700 §4.12 and its reasons), and knows nothing of the issuer's path.
+func exact(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, path+"/") {
+		clean := path.Clean(r.URL.Path)
+		if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
+			clean += "/"
+		}
+		if clean != r.URL.Path {
+			serveNotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// cutPath serves below the issuer's path. The RFC 8414 form of the well-known address stays as it is.
+func cutPath(prefix string, next http.Handler) http.Handler {
+	below := http.StripPrefix(prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
 			below.ServeHTTP(w, r)
 			return
 		}
@@ -70,11 +87,11 @@ func RequestID(ctx context.Context) string {
 }
 
 // loggable bounds what of a stranger's path goes into the log; the handler escapes control characters.
-func loggable(path string) string {
-	if len(path) > 200 {
-		return path[:200] + "..."
+func loggable(text string) string {
+	if len(text) > 200 {
+		return text[:200] + "..."
 	}
-	return path
+	return text
 }
 
 // statusWriter remembers the status for the log.
@@ -97,7 +114,7 @@ func (w *statusWriter) status() int {
 	return w.code
 }
 
-// Unwrap lets http.MaxBytesReader and http.ResponseController reach the connection.
+// Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // recoverer turns a panic into 500 and keeps the process alive (threats O5).
@@ -148,17 +165,25 @@ func (s *Server) api(next http.HandlerFunc) http.Handler {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
 		}
-		switch {
-		case r.Method == http.MethodOptions && allowed:
+		if r.Method == http.MethodOptions && allowed {
 			h.Set("Access-Control-Allow-Methods", "POST")
 			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
-		case r.Method != http.MethodPost:
-			refuseMethod(w, "POST")
-		default:
-			next(w, r)
+			return
 		}
+		post(next).ServeHTTP(w, r)
+	})
+}
+
+// post serves an endpoint that takes POST.
+func post(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			refuseMethod(w, "POST")
+			return
+		}
+		next(w, r)
 	})
 }
 

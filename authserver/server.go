@@ -83,7 +83,8 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/.well-known/jwks.json", s.open(s.serveJWKS))
 	mux.Handle("/oauth2/token", s.api(s.engine.ServeToken))
 	mux.Handle("/oauth2/revoke", s.api(s.engine.ServeRevoke))
-	mux.Handle("/oauth2/introspect", s.api(s.engine.ServeIntrospect))
+	// Not for browsers: only confidential clients may ask.
+	mux.Handle("/oauth2/introspect", post(s.engine.ServeIntrospect))
 	mux.Handle("/login", s.api(s.engine.ServeLogin))
 	mux.HandleFunc("/", serveNotFound)
 	return mux, nil

@@ -173,8 +173,9 @@ func WriteError(w http.ResponseWriter, e *Error) {
 	writeJSON(w, e.Status, body)
 }
 
-// writeJSON sends a prepared document that must not be cached (RFC 6749 §5.1).
+// writeJSON sends a prepared document that must not be cached (RFC 6749 §5.1), with an end of line for people with curl.
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	body = append(body, '\n')
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
