@@ -64,6 +64,20 @@ func TestALiveTokenIsDescribedToItsClient(t *testing.T) {
 	})
 }
 
+// The username is told under the same scope as in the token (CONTRACT: username with profile).
+func TestIntrospectionTellsTheUsernameOnlyWithScopeProfile(t *testing.T) {
+	r := newRig(t)
+	both := r.webSignIn("profile read")
+	for scope, told := range map[string]any{"profile": "alice", "read": nil} {
+		req := form("/oauth2/token", "grant_type", "refresh_token", "refresh_token", both.str("refresh_token"), "scope", scope)
+		narrowed := r.do(basic(req, "web", webPlain))
+		want(t, narrowed, http.StatusOK, "")
+		if got := r.introspect("web", webPlain, narrowed.str("access_token")); got.body["active"] != true || got.body["username"] != told {
+			t.Errorf("scope %s: %s", scope, got.raw)
+		}
+	}
+}
+
 // G6: who may ask, and about what.
 func TestATokenIsShownToItsClientAndItsResourceServersOnly(t *testing.T) {
 	r := newRig(t)

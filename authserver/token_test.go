@@ -169,6 +169,16 @@ func TestAClientThatActsForItselfIsTheSubjectAndGetsNoRefreshToken(t *testing.T)
 	if res.str("scope") != "read" || res.body["id_token"] != nil || r.verify(res.str("access_token")).str("scope") != "read" {
 		t.Errorf("with openid: %s", res.raw)
 	}
+	// RFC 6749 §5.1: an answer without scope would say that all was granted.
+	req := form("/oauth2/token", "grant_type", "client_credentials", "scope", "openid")
+	want(t, r.do(basic(req, "service", svcPlain)), http.StatusBadRequest, "invalid_scope")
+}
+
+// RFC 6749 §3.2: unrecognized parameters are ignored, whatever is in them; known ones are not.
+func TestAnUnknownParameterIsIgnoredWhateverItHolds(t *testing.T) {
+	r := newRig(t)
+	want(t, r.signIn("alice", "wonderland", "tracking", "\x00\xff"+strings.Repeat("x", 5000)), http.StatusOK, "")
+	want(t, r.signIn("alice", "wonderland", "scope", "profile\x00"), http.StatusBadRequest, "invalid_request")
 }
 
 // RFC 8707 §2

@@ -96,18 +96,27 @@ func (e *Engine) alive(ctx context.Context, f *foundToken) (bool, error) {
 	return true, nil
 }
 
-// describe answers the members of RFC 7662 §2.2 for a live token.
+// describe answers the members of RFC 7662 §2.2 for a live token. The username is told under the same scope as in the
+// token itself.
 func (f foundToken) describe(issuer string) introspection {
+	scope := strings.Join(f.grant.Scopes, " ")
+	if f.access != nil {
+		scope = f.access.Scope // may be narrower
+	}
+	username := ""
+	if slices.Contains(strings.Fields(scope), "profile") {
+		username = f.user.Username
+	}
 	if a := f.access; a != nil {
 		return introspection{
-			Active: true, Scope: a.Scope, ClientID: a.ClientID, Username: f.user.Username, TokenType: "Bearer",
+			Active: true, Scope: scope, ClientID: a.ClientID, Username: username, TokenType: "Bearer",
 			ExpiresAt: a.ExpiresAt, IssuedAt: a.IssuedAt, Subject: a.Subject, Audience: a.Audience, Issuer: issuer,
 			ID: a.ID, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID,
 		}
 	}
 	g := f.grant
 	return introspection{
-		Active: true, Scope: strings.Join(g.Scopes, " "), ClientID: g.ClientID, Username: f.user.Username,
+		Active: true, Scope: scope, ClientID: g.ClientID, Username: username,
 		ExpiresAt: g.Expiry().Unix(), IssuedAt: g.BornAt.Unix(), Subject: g.UserID, Audience: g.Audience, Issuer: issuer,
 		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, SessionID: g.ID,
 	}

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,7 +21,7 @@ const (
 	maxScopes = 100
 )
 
-// maxLength bounds single parameters, in bytes; everything else may have 4,096.
+// maxLength bounds single parameters, in bytes; the other known ones may have 4,096.
 var maxLength = map[string]int{
 	"grant_type":    128,
 	"client_id":     256,
@@ -34,8 +35,9 @@ var maxLength = map[string]int{
 // repeatable parameters are the exceptions to "at most once": RFC 8707 §2, RFC 8693 §2.1.
 var repeatable = map[string]bool{"resource": true, "audience": true}
 
-// inBodyOnly are the parameters that must not come in the query (RFC 6749 §2.3.1 and §3.2): they would end up in logs.
-var inBodyOnly = []string{
+// known are the parameters of these endpoints and their neighbours. They must not come in the query (RFC 6749 §2.3.1
+// and §3.2), where they would end up in logs.
+var known = []string{
 	"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "username", "password",
 	"refresh_token", "code", "code_verifier", "redirect_uri", "scope", "token", "token_type_hint", "access_token",
 	"resource", "audience",
@@ -90,7 +92,7 @@ func refuseQuery(raw string) error {
 	if err != nil {
 		return invalidRequest("The query of the URL is malformed; these endpoints take their parameters in the body.")
 	}
-	for _, name := range inBodyOnly {
+	for _, name := range known {
 		if query.Has(name) {
 			return invalidRequest("The parameter '" + name + "' must be sent in the body, never in the URL (RFC 6749 section 2.3.1).")
 		}
@@ -138,6 +140,9 @@ func checkParameter(name string, values []string) error {
 	// RFC 6749 §3.2: request and response parameters MUST NOT be included more than once.
 	if len(values) > 1 && !repeatable[name] {
 		return invalidRequest("The parameter '" + shown + "' is repeated; send it once (RFC 6749 section 3.2).")
+	}
+	if !slices.Contains(known, name) {
+		return nil // RFC 6749 §3.2: unrecognized parameters are ignored
 	}
 	limit, ok := maxLength[name]
 	if !ok {

@@ -87,7 +87,11 @@ func (rt *router) HandleTokenEndpointRequest(ctx context.Context, requester fosi
 	}
 	if grant == grantClientCredentials {
 		// There is no user whose profile or ID could be told (OIDC Core §3.1.2.1).
-		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "openid" || s == "offline_access" })
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "openid" })
+	}
+	if len(requested) > 0 && len(scopes) == 0 {
+		// RFC 6749 §5.1: an answer without scope would say that all was granted.
+		return invalidScope("None of the requested scopes can be granted without a user.")
 	}
 	aud, err := rt.audience(request, rt.engine.audienceOf(c))
 	if err != nil {
@@ -126,6 +130,9 @@ func (rt *router) handleRefresh(ctx context.Context, request *fosite.AccessReque
 		return err
 	}
 	request.GrantedScope, request.GrantedAudience = intersect(scopes, sess.client.Scopes), aud
+	if len(scopes) > 0 && len(request.GrantedScope) == 0 {
+		return invalidScope("This client is no longer registered for any of the scopes.")
+	}
 	return nil
 }
 

@@ -20,20 +20,19 @@ type Metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	ScopesSupported       []string `json:"scopes_supported"`
 	// ResponseTypesSupported is required and empty: there is no authorization endpoint.
-	ResponseTypesSupported             []string `json:"response_types_supported"`
-	GrantTypesSupported                []string `json:"grant_types_supported"`
-	SubjectTypesSupported              []string `json:"subject_types_supported"`
-	IDTokenSigningAlgs                 []string `json:"id_token_signing_alg_values_supported"`
-	TokenEndpointAuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
-	RevocationEndpointAuthMethods      []string `json:"revocation_endpoint_auth_methods_supported"`
-	IntrospectionEndpointAuthMethods   []string `json:"introspection_endpoint_auth_methods_supported"`
-	ClaimsSupported                    []string `json:"claims_supported"`
-	ACRValuesSupported                 []string `json:"acr_values_supported"`
-	RequestParameterSupported          bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool     `json:"request_uri_parameter_supported"`
-	ClaimsParameterSupported           bool     `json:"claims_parameter_supported"`
-	TLSClientCertificateBoundAccessTok bool     `json:"tls_client_certificate_bound_access_tokens"`
-	PasswordGrantNote                  string   `json:"ingam_password_grant"`
+	ResponseTypesSupported           []string `json:"response_types_supported"`
+	GrantTypesSupported              []string `json:"grant_types_supported"`
+	SubjectTypesSupported            []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs               []string `json:"id_token_signing_alg_values_supported"`
+	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	ClaimsSupported                  []string `json:"claims_supported"`
+	ACRValuesSupported               []string `json:"acr_values_supported"`
+	RequestParameterSupported        bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported     bool     `json:"request_uri_parameter_supported"`
+	ClaimsParameterSupported         bool     `json:"claims_parameter_supported"`
+	PasswordGrantNote                string   `json:"ingam_password_grant"`
 }
 
 // NewMetadata answers the rendered document for an issuer whose tokens are signed with the given algorithms.
@@ -45,7 +44,7 @@ func NewMetadata(issuer string, algorithms []string) ([]byte, error) {
 		JWKSURI:                          issuer + "/.well-known/jwks.json",
 		RevocationEndpoint:               issuer + "/oauth2/revoke",
 		IntrospectionEndpoint:            issuer + "/oauth2/introspect",
-		ScopesSupported:                  []string{"openid", "profile", "email", "address", "phone", "offline_access"},
+		ScopesSupported:                  []string{"openid", "profile", "email", "address", "phone", "groups"},
 		ResponseTypesSupported:           []string{},
 		GrantTypesSupported:              []string{"password", "refresh_token", "client_credentials"},
 		SubjectTypesSupported:            []string{"public"},

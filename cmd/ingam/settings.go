@@ -176,7 +176,7 @@ func (c *config) tokenSettings() []setting {
 		},
 		{
 			key: "tokens.refresh_grace", target: &c.Tokens.RefreshGrace, def: "10s", least: time.Duration(0), most: 5 * time.Minute,
-			help: "for so long a used refresh token gets the same successor again; 0s is strict",
+			help: "for so long a used refresh token gets the same successor again; 0s is strict: a retry after a lost answer ends the sign-in",
 		},
 	}
 }
