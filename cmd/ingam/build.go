@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ingam/ingam/authserver"
@@ -265,8 +266,9 @@ func (in *instance) warnAbout(ctx context.Context, c *config) {
 	}
 }
 
-// isDevDir tells whether a data folder was made by `ingam dev`, whose users have published passwords.
+// isDevDir tells whether a data folder was made by `ingam dev`, whose users have published passwords. One that cannot be
+// looked into counts as one.
 func isDevDir(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, devMarker))
-	return !errors.Is(err, fs.ErrNotExist)
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }

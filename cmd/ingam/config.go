@@ -81,6 +81,10 @@ func (c *config) check(before problems) (found problems) {
 		bad("keys.master_key_file", "",
 			"is missing; make one with 'ingam keys new-master-key --out master.key' and name that file")
 	}
+	// Dev mode keeps off other data, see prepareDevDir; this is the other direction.
+	if isDevDir(c.DataDir) {
+		bad("data_dir", c.DataDir, "belongs to 'ingam dev': it has users whose passwords everybody knows; choose another folder")
+	}
 	if _, err := credential.NewHasher(c.hasher()); err != nil {
 		bad("passwords", "", err.Error())
 	}

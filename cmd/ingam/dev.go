@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,15 +78,27 @@ func (o *devOptions) check() error {
 		return usagef("--listen %q can be reached from other machines, and everybody knows the passwords of dev mode; "+
 			"use localhost, 127.0.0.1 or ::1, or run 'ingam serve'", o.listen)
 	}
-	if o.listen = host; o.output != "text" && o.output != "json" {
+	if o.listen = strings.Trim(host, "[]"); o.output != "text" && o.output != "json" {
 		return usagef("--output %q is not one of text, json%s", o.output, didYouMean(o.output, []string{"text", "json"}))
+	}
+	return nil
+}
+
+// checkPorts refuses what is no port while nothing has been made yet.
+func (o *devOptions) checkPorts() error {
+	for _, p := range []struct{ flag, port string }{
+		{"--port", o.port}, {"--admin-port", o.adminPort}, {"--resource-port", o.resourcePort},
+	} {
+		if _, err := strconv.ParseUint(p.port, 10, 16); err != nil {
+			return usagef("%s %q is not a port from 0 to 65535", p.flag, p.port)
+		}
 	}
 	return nil
 }
 
 // dev runs all of it until ctx ends or a signal comes.
 func (a *app) dev(ctx context.Context, o devOptions) error {
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), o.checkPorts()); err != nil {
 		return err
 	}
 	ctx, stop := a.untilSignal(ctx)
@@ -204,19 +218,34 @@ func prepareDevDir(ctx context.Context, dir string, fresh bool) error {
 			_ = conn.Close() // only asked whether somebody is there
 			return fmt.Errorf("a server is running on %s; stop it before --fresh", dir)
 		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := emptyDevDir(dir, entries); err != nil {
 			return fmt.Errorf("empty %s: %w", dir, err)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
-	for name, text := range map[string]string{
-		devMarker:    "This folder was made by 'ingam dev' and holds nothing of value; 'ingam dev --fresh' empties it.\n",
-		".gitignore": "*\n",
+	// The marker comes first: a folder with something in it and no marker would be refused at the next start.
+	for _, file := range []struct{ name, text string }{
+		{devMarker, "This folder was made by 'ingam dev' and holds nothing of value; 'ingam dev --fresh' empties it.\n"},
+		{".gitignore", "*\n"},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file.name), []byte(file.text), 0o600); err != nil {
 			return fmt.Errorf("data folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// emptyDevDir removes everything but the marker: without it, what a run that was cut off has left of the demo users
+// would pass for data that `serve` may use.
+func emptyDevDir(dir string, entries []os.DirEntry) error {
+	for _, e := range entries {
+		if e.Name() == devMarker {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
 		}
 	}
 	return nil

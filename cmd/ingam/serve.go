@@ -67,11 +67,6 @@ func (a *app) serve(ctx context.Context, c *config, static staticRecords) error 
 	ctx, stop := a.untilSignal(ctx)
 	defer stop()
 	log := a.newLog(c)
-	// Dev mode keeps off other data, see prepareDevDir; this is the other direction.
-	if isDevDir(c.DataDir) {
-		return usagef("data_dir %s belongs to 'ingam dev': it has users whose passwords everybody knows; choose another folder",
-			c.DataDir)
-	}
 	in, err := build(ctx, c, static, nil, log)
 	if err != nil {
 		return err

@@ -105,7 +105,7 @@ func listenAndServe(ctx context.Context, address string, handler http.Handler, l
 	}
 	// Each limit is there so that a slow or silent client cannot hold a connection for ever.
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           endUnsure(handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      15 * time.Second,
@@ -133,6 +133,18 @@ func listenAndServe(ctx context.Context, address string, handler http.Handler, l
 	}
 	logger.Info("stopped")
 	return nil
+}
+
+// endUnsure ends the connection after a request whose end two servers in a row may see in different
+// places: net/http drops a Content-Length beside chunks, and a Transfer-Encoding in HTTP/1.0, and
+// would go on with what a proxy took for the body. RFC 9112 §6.1 asks to close.
+func endUnsure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) && r.ContentLength != 0 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // logRequests logs each request when the level is debug. It logs neither the query nor
