@@ -100,7 +100,7 @@ func CheckIssuer(issuer string) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%q is not a URL", issuer)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		return fmt.Errorf("%q must begin with https:// (http:// on a developer's machine) and a host", issuer)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return fmt.Errorf("%q must not have a query, a fragment or a user (RFC 8414 §2)", issuer)
@@ -108,6 +108,8 @@ func CheckIssuer(issuer string) error {
 		return fmt.Errorf("%q must not end with a slash: write %q", issuer, strings.TrimRight(issuer, "/"))
 	case u.Path != "" && u.Path != path.Clean(u.Path):
 		return fmt.Errorf("%q must have a path without empty, '.' or '..' segments: clients would change it", issuer)
+	case u.EscapedPath() != u.Path:
+		return fmt.Errorf("%q must have a path that needs no %% escapes: it would have two spellings", issuer)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		// The path is ours or unknown; the query may hold anything and is not logged.
 		s.deps.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 			slog.String("method", r.Method), slog.String("path", loggable(r.URL.Path)), slog.Int("status", seen.status()),
-			slog.Duration("took", time.Since(start)), slog.String("remote", r.RemoteAddr), slog.String("request_id", id))
+			slog.Int64("took_us", time.Since(start).Microseconds()), slog.String("remote", r.RemoteAddr))
 	})
 }
 
@@ -84,6 +84,30 @@ type requestIDKey struct{}
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
+}
+
+// withRequestID returns a logger whose lines say which request they belong to: error answers tell people to look there
+// for the id.
+func withRequestID(log *slog.Logger) *slog.Logger { return slog.New(requestIDHandler{log.Handler()}) }
+
+type requestIDHandler struct{ slog.Handler }
+
+// Handle adds the id, where there is one.
+func (h requestIDHandler) Handle(ctx context.Context, line slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		line.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, line)
+}
+
+// WithAttrs keeps the id in loggers made from this one.
+func (h requestIDHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestIDHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup keeps the id in loggers made from this one.
+func (h requestIDHandler) WithGroup(name string) slog.Handler {
+	return requestIDHandler{h.Handler.WithGroup(name)}
 }
 
 // loggable bounds what of a stranger's path goes into the log; the handler escapes control characters.
@@ -128,8 +152,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so as well
 				panic(p)
 			}
-			s.deps.Log.ErrorContext(r.Context(), "panic",
-				"request_id", RequestID(r.Context()), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.deps.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			oauth.WriteError(w, &oauth.Error{
 				Code: "server_error", Status: http.StatusInternalServerError,
 				Description: "Something went wrong here. The server's log has the details under this request's id.",

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/authserver/oauth"
 	"github.com/ingam/ingam/authserver/oidc"
 )
@@ -35,6 +36,10 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	deps.Log = withRequestID(deps.Log)
+	if deps.Audit != nil && deps.Audit.Log != nil {
+		deps.Audit = &audit.Recorder{Log: withRequestID(deps.Audit.Log)}
 	}
 	s := &Server{cfg: cfg, deps: deps}
 	s.engine = oauth.New(oauth.Config{

@@ -27,6 +27,7 @@ type Client struct {
 	// RefreshGrace overrides the server's grace window for refresh tokens; nil means the server's.
 	RefreshGrace *time.Duration `json:"refresh_grace,omitempty"`
 
+	// CreatedAt is when this registration was made: a grant born before it belonged to an earlier client of the same id.
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// Version counts changes, from 1; see [Clients.ReplaceClient].
 	Version uint64 `json:"version"`

@@ -83,19 +83,30 @@ func (g *gate) await(ctx context.Context) error {
 // caller hears of it; a caller who leaves early (a client that hung up) gives back nothing, or hanging up would be a
 // way to have any number of computations run at once.
 func (g *gate) start(ctx context.Context, work func()) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		work()
+		err := safely(work)
 		<-g.running
 		<-g.admitted
-		close(done)
+		done <- err
 	}()
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return stopped(ctx.Err())
 	}
+}
+
+// safely turns a panic into an error: in a goroutine of its own it would end the process (threats O5).
+func safely(work func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("checking the password panicked: %T", p) // the value may hold what was typed
+		}
+	}()
+	work()
+	return nil
 }
 
 // stopped says why a caller did not wait to the end. A deadline of the request that passes here is a busy server too.

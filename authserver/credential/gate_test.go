@@ -191,3 +191,17 @@ func TestWhatCanWaitForLaterNeverWaitsForRoom(t *testing.T) { // row L12
 		}
 	})
 }
+
+// O5: a panic in a computation is an error of that sign-in; the process and the room it had live on.
+func TestAPanicInAComputationIsAnErrorAndGivesItsRoomBack(t *testing.T) {
+	g := newGate(1, 0, time.Second)
+	for range 3 {
+		err := g.run(t.Context(), func() { panic("hunter2") })
+		if err == nil || strings.Contains(err.Error(), "hunter2") || errors.Is(err, ErrBusy) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if err := g.run(t.Context(), func() {}); err != nil {
+		t.Errorf("the gate is stuck: %v", err)
+	}
+}

@@ -39,7 +39,7 @@ func (a *adapter) GetRefreshTokenSession(
 	switch {
 	case err != nil:
 		return nil, ifNotFound(err, errRefreshToken())
-	case grant.ClientID != sess.client.ID:
+	case grant.ClientID != sess.client.ID, outlived(grant.BornAt, sess.client.Client):
 		return nil, errRefreshToken()
 	}
 	if sess.user, err = e.liveUser(ctx, grant); err != nil {
@@ -78,6 +78,10 @@ func (e *Engine) liveUser(ctx context.Context, g storage.Grant) (storage.User, e
 	}
 	return user, err
 }
+
+// outlived tells whether something was issued to an earlier client of the same id, which was removed before this one
+// was registered.
+func outlived(issued time.Time, c storage.Client) bool { return issued.Before(c.CreatedAt) }
 
 // refuseSpent keeps a token that can no longer be redeemed from costing a signature. The grant as read is advice; the
 // store decides, and ends the grant if this is a reuse.

@@ -72,17 +72,22 @@ func (f foundToken) visibleTo(c *client) bool {
 
 // alive tells whether the token counts now, and fills in the user.
 func (e *Engine) alive(ctx context.Context, f *foundToken) (bool, error) {
-	if _, err := e.store.Client(ctx, f.clientID); err != nil {
+	c, err := e.store.Client(ctx, f.clientID)
+	if err != nil {
 		return false, ifNotFound(err, nil)
 	}
 	if f.grant.ID == "" {
+		// iat has whole seconds
+		if outlived(time.Unix(f.access.IssuedAt+1, 0), c) {
+			return false, nil
+		}
 		revoked, err := e.store.Remembered(ctx, revokedKey(f.access.ID))
 		if err != nil {
 			return false, storeError(err)
 		}
 		return !revoked, nil
 	}
-	if f.grant.Revoked || f.access == nil && f.generation != f.grant.Generation {
+	if f.grant.Revoked || outlived(f.grant.BornAt, c) || f.access == nil && f.generation != f.grant.Generation {
 		return false, nil
 	}
 	user, err := e.liveUser(ctx, f.grant)

@@ -119,13 +119,18 @@ func (rt *router) handleRefresh(ctx context.Context, request *fosite.AccessReque
 	if err := rt.handlers[grantRefreshToken].HandleTokenEndpointRequest(ctx, request); err != nil {
 		return err
 	}
-	// RFC 6749 §6: the scope may be narrowed, never widened; what the client is no longer registered for is gone.
+	// RFC 6749 §6: the scope may be narrowed, never widened; scopes and audiences that
+	// the client is no longer registered for are gone.
 	sess := request.GetSession().(*session)
 	scopes, refused := within(requested, sess.grant.Scopes, sess.grant.Scopes)
 	if refused != "" {
 		return scopeOutside(refused, "that were granted")
 	}
-	aud, err := rt.audience(request, sess.grant.Audience)
+	registered := intersect(sess.grant.Audience, rt.engine.audienceOf(sess.client))
+	if len(registered) == 0 {
+		return errRefreshToken()
+	}
+	aud, err := rt.audience(request, registered)
 	if err != nil {
 		return err
 	}
@@ -148,6 +153,10 @@ func (rt *router) audience(request *fosite.AccessRequest, allowed []string) ([]s
 // beginGrant prepares the record of a new sign-in. It is stored by commit.
 func (rt *router) beginGrant(request *fosite.AccessRequest) {
 	sess := request.GetSession().(*session)
+	idle := rt.engine.cfg.RefreshIdleLifetime
+	if !slices.Contains(sess.client.GrantTypes, grantRefreshToken) {
+		idle = rt.engine.cfg.AccessTokenLifetime // nothing of this sign-in outlives its access token
+	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	sess.grant = storage.Grant{
@@ -163,7 +172,7 @@ func (rt *router) beginGrant(request *fosite.AccessRequest) {
 		ACR:           acrPassword,
 		Generation:    1,
 		BornAt:        sess.now,
-		IdleExpiresAt: sess.now.Add(rt.engine.cfg.RefreshIdleLifetime),
+		IdleExpiresAt: sess.now.Add(idle),
 		ExpiresAt:     sess.now.Add(rt.engine.cfg.RefreshAbsoluteLifetime),
 	}
 }

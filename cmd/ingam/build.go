@@ -261,6 +261,10 @@ func (in *instance) warnAbout(ctx context.Context, c *config) {
 			in.log.Warn("first_party_client does not exist yet: POST /login fails until it is made", "client_id", c.FirstPartyClient)
 		}
 	}
+	if strings.HasPrefix(c.Issuer, "https:") && c.TLS.CertFile == "" && len(c.TrustedProxies) == 0 {
+		in.log.Warn("trusted_proxies is empty though something else must end TLS here: " +
+			"all sign-ins come from one address and share its budget of guesses")
+	}
 	if c.InsecureHTTPIssuer {
 		in.log.Warn("insecure_http_issuer is on: anyone on the network can read passwords and tokens", "issuer", c.Issuer)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/ingam/ingam/keys"
 	"github.com/ingam/ingam/resource"
 	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/bolt"
 )
 
 const (
@@ -218,6 +219,9 @@ func prepareDevDir(ctx context.Context, dir string, fresh bool) error {
 			_ = conn.Close() // only asked whether somebody is there
 			return fmt.Errorf("a server is running on %s; stop it before --fresh", dir)
 		}
+		if err := storeIsFree(ctx, dir); err != nil {
+			return err
+		}
 		if err := emptyDevDir(dir, entries); err != nil {
 			return fmt.Errorf("empty %s: %w", dir, err)
 		}
@@ -235,6 +239,23 @@ func prepareDevDir(ctx context.Context, dir string, fresh bool) error {
 		}
 	}
 	return nil
+}
+
+// storeIsFree refuses a folder whose store another process holds, also one whose socket is not there yet. A store that
+// cannot be opened for another reason is in nobody's use.
+func storeIsFree(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, storeFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil //nolint:nilerr // no store, no holder
+	}
+	store, err := bolt.Open(ctx, path, bolt.Options{})
+	switch {
+	case errors.Is(err, storage.ErrInUse):
+		return fmt.Errorf("%s is in use by another process; stop it before --fresh", path)
+	case err != nil:
+		return nil //nolint:nilerr // nobody holds it, and it is to be removed
+	}
+	return store.Close()
 }
 
 // emptyDevDir removes everything but the marker: without it, what a run that was cut off has left of the demo users

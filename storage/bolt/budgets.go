@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -13,6 +14,9 @@ import (
 
 // budgetDelay is how long a changed budget may wait for a transaction that carries it to the disk.
 const budgetDelay = 250 * time.Millisecond
+
+// maxBudgets bounds how many changed budgets may wait. Only a disk that has been full for long makes so many.
+const maxBudgets = 100_000
 
 // budgets decides in memory and is written behind. A sign-in spends before its hash and is given back after it: with
 // a transaction for each it would pay for three, and every wrong guess of a stranger would cost a sync of the disk.
@@ -36,6 +40,9 @@ func (s *Store) decide(ctx context.Context, f func(*tx) error) error {
 	defer s.budgets.mu.Unlock()
 	if err := s.failure(); err != nil {
 		return err
+	}
+	if len(s.budgets.changed) >= maxBudgets {
+		return errors.New("bolt: too many budgets wait for a disk that takes none")
 	}
 	_, err := read(ctx, s, func(t *tx) (nothing, error) { return nothing{}, f(t) })
 	if len(s.budgets.changed) > 0 {

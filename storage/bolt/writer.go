@@ -55,9 +55,12 @@ func read[T any](ctx context.Context, s *Store, verb func(*tx) (T, error)) (T, e
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
-	err := s.db.View(func(btx *bbolt.Tx) (err error) {
-		v, err = verb(&tx{Tx: btx, now: now()})
-		return err
+	// bbolt panics at a page that makes no sense.
+	err := safely(func() error {
+		return s.db.View(func(btx *bbolt.Tx) (err error) {
+			v, err = verb(&tx{Tx: btx, now: now()})
+			return err
+		})
 	})
 	if err != nil {
 		return zero, err

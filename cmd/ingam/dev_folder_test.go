@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ingam/ingam/storage/bolt"
 )
 
 func TestDevModeOnOneAddressSaysThatAPortIsTaken(t *testing.T) {
@@ -87,5 +89,33 @@ func TestConfigCheckRefusesTheDataOfDevModeAsServeDoes(t *testing.T) {
 	got := runCommand(t, nil, append(append([]string{"config", "check"}, args[1:]...), "--data-dir", dir)...)
 	if got.status != exitUsage || !strings.Contains(got.stderr, "belongs to 'ingam dev'") {
 		t.Errorf("exit %d: %s", got.status, got.stderr)
+	}
+}
+
+// A server that holds the store but has no socket yet must not lose its folder.
+func TestFreshRefusesAFolderWhoseStoreIsHeld(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dev")
+	if err := prepareDevDir(t.Context(), dir, false); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, storeFile)
+	store, err := bolt.Open(t.Context(), path, bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareDevDir(t.Context(), dir, true); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("while it is held: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the store of a running server is gone: %v", err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareDevDir(t.Context(), dir, true); err != nil {
+		t.Errorf("when it is free: %v", err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("--fresh left the store: %v", err)
 	}
 }
