@@ -36,7 +36,7 @@ const (
 	maxNameID = 64
 )
 
-// key is one opened key of the ring. It is immutable but for its cache of headers.
+// key is one opened key of the ring. It is immutable but for its cache of signers.
 type key struct {
 	id        string
 	algorithm string
@@ -44,8 +44,8 @@ type key struct {
 	// Of a "sig" key. signer is the seam for other implementations of the same signature; the hot path knows no more.
 	signer  crypto.Signer
 	public  *rsa.PublicKey
-	jwk     json.RawMessage // the public half, checked to be nothing else
-	headers cache[string]   // by typ: the encoded protected header with the dot after it
+	jwk     json.RawMessage    // the public half, checked to be nothing else
+	signers cache[jose.Signer] // by typ
 
 	// Of a "mac" key: what Ring.Derive derives from.
 	secret []byte

@@ -5,8 +5,9 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Sign returns payload, the JSON of some claims, as a compact JWS (RFC 7515 §7.1) by the active key. The protected
@@ -20,49 +21,66 @@ func (r *Ring) Sign(ctx context.Context, typ string, payload []byte) (string, er
 	if k == nil {
 		return "", fmt.Errorf("keys: signing: %w", ErrNoActiveKey)
 	}
-	head, err := k.header(typ)
+	signer, err := k.signerFor(typ)
 	if err != nil {
 		return "", err
 	}
-	encoding := base64.RawURLEncoding
-	size := len(head) + encoding.EncodedLen(len(payload)) + 1 + encoding.EncodedLen(k.public.Size())
-	token := make([]byte, 0, size)
-	token = append(token, head...)
-	token = encoding.AppendEncode(token, payload)
-	digest := sha256.Sum256(token)
-
-	signature, err := r.signDigest(ctx, k, digest[:])
-	if err != nil {
-		return "", fmt.Errorf("keys: signing: %w", err)
-	}
-	token = append(token, '.')
-	token = encoding.AppendEncode(token, signature)
-	return string(token), nil
-}
-
-// signDigest waits for a slot and signs.
-func (r *Ring) signDigest(ctx context.Context, k *key, digest []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil { // nobody waits for this signature any more
-		return nil, err
+		return "", fmt.Errorf("keys: signing: %w", err)
 	}
 	select {
 	case r.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return "", fmt.Errorf("keys: signing: %w", ctx.Err())
 	}
-	defer func() { <-r.slots }()
-	return k.signer.Sign(rand.Reader, digest, crypto.SHA256)
+	jws, err := func() (*jose.JSONWebSignature, error) {
+		defer func() { <-r.slots }() // also when the signer panics
+		return signer.Sign(payload)
+	}()
+	if err != nil {
+		return "", fmt.Errorf("keys: signing: %w", err)
+	}
+	token, err := jws.CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("keys: signing: %w", err)
+	}
+	return token, nil
 }
 
-// header is the encoded protected header for typ with the dot after it: always the same bytes, so made once. Its
-// parts need no escaping, and their order is that of other JOSE libraries (sorted).
-func (k *key) header(typ string) (string, error) {
-	if head, ok := k.headers.get(typ); ok {
-		return head, nil
+// signerFor is go-jose's signer for tokens of that typ, made once.
+func (k *key) signerFor(typ string) (jose.Signer, error) {
+	if signer, ok := k.signers.get(typ); ok {
+		return signer, nil
 	}
 	if !nameable(typ, maxNameID, '+', '/') {
-		return "", fmt.Errorf("keys: signing: %q cannot be the typ of a token", typ)
+		return nil, fmt.Errorf("keys: signing: %q cannot be the typ of a token", typ)
 	}
-	text := `{"alg":"` + k.algorithm + `","kid":"` + k.id + `","typ":"` + typ + `"}`
-	return k.headers.put(typ, base64.RawURLEncoding.EncodeToString([]byte(text))+"."), nil
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.algorithm), Key: opaqueSigner{k}},
+		(&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
+	if err != nil {
+		return nil, fmt.Errorf("keys: signing: %w", err)
+	}
+	return k.signers.put(typ, signer), nil
+}
+
+// opaqueSigner shows a key to go-jose without its private part: whatever implements crypto.Signer can sign.
+type opaqueSigner struct{ key *key }
+
+var _ jose.OpaqueSigner = opaqueSigner{}
+
+// Public answers the public key, whose id go-jose writes into the header.
+func (o opaqueSigner) Public() *jose.JSONWebKey {
+	return &jose.JSONWebKey{Key: o.key.public, KeyID: o.key.id, Algorithm: o.key.algorithm, Use: useSign}
+}
+
+// Algs answers the one algorithm of the key.
+func (o opaqueSigner) Algs() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(o.key.algorithm)}
+}
+
+// SignPayload signs the signing input of a JWS (RFC 7515 §5.1); RS256 is RSASSA-PKCS1-v1_5 over SHA-256 (RFC 7518 §3.3).
+func (o opaqueSigner) SignPayload(input []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	digest := sha256.Sum256(input)
+	return o.key.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
