@@ -98,6 +98,11 @@ func nodeModules(t *testing.T) (node, dir string) {
 	if err != nil {
 		leaveOut(t, "node", err)
 	}
+	// Older ones lack what these libraries need (package.json, engines).
+	version, err := exec.CommandContext(t.Context(), node, "-p", "parseInt(process.versions.node) >= 20 || process.version").Output()
+	if err != nil || string(version) != "true\n" {
+		leaveOut(t, "node", "Node 20 or newer is needed, this is ", string(version), err)
+	}
 	source, err := filepath.Abs(filepath.Join(foreign, "js"))
 	if err != nil {
 		t.Fatal(err)
