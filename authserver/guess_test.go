@@ -261,3 +261,17 @@ func (r *rig) refreshTokenOf(username string) string {
 	r.t.Fatal("nobody can sign in")
 	return ""
 }
+
+// The limits are on wrong passwords: a load test, or a gateway with one address, is not turned away.
+func TestSixtyFourRightPasswordsAtOnceAllGetTokens(t *testing.T) {
+	r := newRig(t)
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			if res := r.signIn("alice", "wonderland"); res.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", res.StatusCode, res.raw)
+			}
+		})
+	}
+	all.Wait()
+}

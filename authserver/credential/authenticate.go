@@ -41,6 +41,8 @@ type Authenticator struct {
 	// Log gets what went wrong without a caller who should hear of it: after a password was proved, only its
 	// bookkeeping can fail. nil means slog.Default.
 	Log *slog.Logger
+
+	lanes lanes
 }
 
 // Attempt is what somebody typed and where from. It keeps username and password out of logs and of every print verb:
@@ -90,6 +92,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (storage.U
 		return storage.User{}, fmt.Errorf("looking for a known device: %w", err)
 	}
 	budgets := a.Guesses.budgets(at.Address, account, device, known)
+	leave, err := a.lanes.enter(ctx, budgets, a.Hasher.gate)
+	if err != nil {
+		return storage.User{}, err
+	}
+	defer leave()
 	wait, err := a.Limits.Spend(ctx, budgets...)
 	if err != nil {
 		return storage.User{}, fmt.Errorf("counting an attempt to sign in: %w", err)

@@ -8,7 +8,8 @@
 //     is compared, and given back if the password was right. Counting first means that two hundred guesses sent at
 //     once are two hundred guesses, not one. Budgets refill with time, so nobody outside can lock a person out for
 //     ever; and an address from which the person has signed in before has a budget of its own, so that an attacker
-//     elsewhere who empties the account's does not lock out the person at home.
+//     elsewhere who empties the account's does not lock out the person at home. Attempts that share a budget take turns,
+//     so that any number of right passwords at once never finds it empty.
 //  2. Is there room to compute? A password hash is slow on purpose: argon2id takes 19 MiB and some tens of
 //     milliseconds. The [Hasher] computes a few at a time and lets a few wait for a moment; the rest get [ErrBusy].
 //     Whoever gives up waiting frees nothing: the place belongs to the computation until it is done.
