@@ -26,6 +26,11 @@ func listenAdminSocket(ctx context.Context, dataDir string) (net.Listener, error
 			return nil, fmt.Errorf("another server is running on %s", dataDir)
 		}
 	}
+	// What a start that was killed here has left. The store is held, so nobody else is at it.
+	leftovers, _ := filepath.Glob(filepath.Join(dataDir, ".socket-*")) // the pattern is well formed
+	for _, left := range leftovers {
+		_ = os.RemoveAll(left) // it is in nobody's way
+	}
 	// Bound inside a folder that nobody else can enter, given its mode there, and only then moved to its name, which
 	// also replaces a stale one: there is no moment at which somebody else could connect.
 	private, err := os.MkdirTemp(dataDir, ".socket-")

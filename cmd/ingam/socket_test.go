@@ -90,3 +90,22 @@ func assertAnswers(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+func TestWhatAKilledStartLeftOfASocketIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, ".socket-123"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".socket-123", "s"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := listenAdminSocket(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != adminSocket {
+		t.Errorf("in the folder: %v %v", entries, err)
+	}
+}
