@@ -104,6 +104,10 @@ func TestAPrivateKeyIsNeverPublished(t *testing.T) {
 			t.Errorf("with %s: %v", more, err)
 		}
 	}
+	// A private member in the place of a public one: as many as there should be.
+	if checkPublic([]byte(`{"kty":"RSA","use":"sig","alg":"RS256","d":"canary","n":"AQ","e":"AQAB"}`)) == nil {
+		t.Error("d instead of kid was taken for a public key")
+	}
 	for _, less := range []string{`{}`, `[]`, `{"kty":"RSA","n":"AQ","e":"AQAB"}`} {
 		if checkPublic([]byte(less)) == nil {
 			t.Errorf("%s was taken for a whole key", less)

@@ -107,6 +107,7 @@ func TestVerifyRefusesEverythingElse(t *testing.T) {
 		"a header that is no JSON":   b64("canary") + "." + payload + "." + signature,
 		"a byte that is not base64":  "\xff" + good[1:],
 		"Bearer before":              "Bearer " + good,
+		"a header without end":       forge(t, mine, crypto.SHA256, header("RS256", kid, `,"x":"`+strings.Repeat("x", 512)+`"`), `{}`),
 		"one character more":         good + "A",
 		"one character less":         good[:len(good)-1],
 		"the parts in another order": payload + "." + head + "." + signature,

@@ -31,8 +31,9 @@ func TestARememberedTokenIsForgottenAtItsEnd(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 		id := tokenID(token)
-		if got, want := v.remembered(t.Context(), &id, tt.now) != nil, tt.now.Before(end); got != want {
-			t.Errorf("%s: remembered %v, want %v", tt.name, got, want)
+		remembered, err := v.remembered(t.Context(), &id, tt.now)
+		if got, want := remembered != nil, tt.now.Before(end); got != want || err != nil {
+			t.Errorf("%s: remembered %v, want %v (%v)", tt.name, got, want, err)
 		}
 	}
 }
@@ -53,7 +54,7 @@ func TestARememberedTokenIsForgottenWithItsKey(t *testing.T) {
 		}
 		issuer.will(publish(t, "rsa-2"))
 		time.Sleep(maxRefresh)
-		if v.remembered(t.Context(), &id, testNow) == nil {
+		if got, err := v.remembered(t.Context(), &id, testNow); got == nil || err != nil {
 			t.Error("forgotten although its key stayed")
 		}
 		issuer.will(reply(http.StatusOK, `{"keys":[`+jwk(t, "stranger", map[string]any{"kid": "rsa-2"})+`]}`))
@@ -70,6 +71,35 @@ func TestARememberedTokenIsForgottenWithItsKey(t *testing.T) {
 		time.Sleep(maxStale)
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, ErrKeysUnavailable) {
 			t.Errorf("set too old: got %v, want ErrKeysUnavailable", err)
+		}
+	})
+}
+
+func TestARememberedTokenWaitsForItsKeyOnlyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, issuer := startKeys(t, publish(t, "rsa-1"))
+		v, err := New(Config{Issuer: testIssuer, Audience: []string{testAudience}, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.now = func() time.Time { return testNow } // so that only the key set ages
+		token := goodToken(t, nil)
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		issuer.will(hang) // and so a fetch is mostly under way
+		time.Sleep(maxStale + 2*minRefresh)
+		var waited time.Duration
+		for range 100 {
+			start := time.Now()
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, ErrKeysUnavailable) {
+				t.Fatalf("set too old: got %v, want ErrKeysUnavailable", err)
+			}
+			waited = max(waited, time.Since(start))
+			time.Sleep(maxBackoff / 10)
+		}
+		if waited != missWait {
+			t.Errorf("waited %v, want %v", waited, missWait)
 		}
 	})
 }

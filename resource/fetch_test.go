@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -45,6 +46,16 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	if got := hits.Load(); got != 1 {
 		t.Errorf("the target of the redirect was asked %d times, want 1", got)
 	}
+}
+
+// RFC 9110 §15.4.5: 304 answers a condition, and there was none.
+func TestNotModifiedWithoutASetIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, issuer := startKeys(t, reply(http.StatusNotModified, ""))
+		wantNoKey(t, keys, "rsa-1", ErrKeysUnavailable)
+		issuer.will(publish(t, "rsa-1"))
+		wantKeyWithin(t, keys, "rsa-1")
+	})
 }
 
 func TestAnAnswerOver64KiBIsRefused(t *testing.T) {

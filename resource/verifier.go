@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const (
@@ -232,23 +234,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*AccessToken, erro
 	}
 	now := v.now()
 	id := tokenID(token)
-	if t := v.remembered(ctx, &id, now); t != nil {
-		return t, nil
+	if t, err := v.remembered(ctx, &id, now); t != nil || err != nil {
+		return t, err
 	}
 	jws, err := parseCompact(token, v.algorithms)
 	if err != nil {
 		return nil, err
 	}
-	key, err := v.keys.Key(ctx, jws.header.kid)
-	switch {
-	case errors.Is(err, ErrUnknownKey):
-		return nil, errUnknownKey
-	case errors.Is(err, ErrKeysUnavailable):
+	key, err := v.key(ctx, jws.header.kid)
+	if err != nil {
 		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
-	case key == nil:
-		return nil, fmt.Errorf("%w: the KeySet returned no key", ErrKeysUnavailable)
 	}
 	if err := verifySignature(jws.header.alg, key, jws.signed, jws.sig); err != nil {
 		return nil, err
@@ -264,18 +259,36 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*AccessToken, erro
 	return t.clone(), nil
 }
 
+// key asks the key set, and says whose fault it is if there is no key.
+func (v *Verifier) key(ctx context.Context, kid string) (*jose.JSONWebKey, error) {
+	key, err := v.keys.Key(ctx, kid)
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return nil, errUnknownKey
+	case errors.Is(err, ErrKeysUnavailable):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+	case key == nil:
+		return nil, fmt.Errorf("%w: the KeySet returned no key", ErrKeysUnavailable)
+	}
+	return key, nil
+}
+
 // remembered returns a copy of a token verified before, if it still counts: not
 // after exp (the leeway is for the long way), and only while the very key that
-// verified it is still the issuer's.
-func (v *Verifier) remembered(ctx context.Context, id *[32]byte, now time.Time) *AccessToken {
+// verified it is still the issuer's. An error is as good as the long way's, which
+// would only ask, and maybe wait, for the same key once more.
+func (v *Verifier) remembered(ctx context.Context, id *[32]byte, now time.Time) (*AccessToken, error) {
 	e := v.cache.get(id)
 	if e == nil || !now.Before(e.token.ExpiresAt) {
-		return nil
+		return nil, nil
 	}
-	if key, err := v.keys.Key(ctx, e.kid); err != nil || key != e.key {
-		return nil
+	key, err := v.key(ctx, e.kid)
+	if err != nil || key != e.key {
+		return nil, err
 	}
-	return e.token.clone()
+	return e.token.clone(), nil
 }
 
 // tokenID hashes a token by way of the stack: []byte(token) would allocate. The

@@ -28,9 +28,6 @@ func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("too many attempts to sign in; the next one is possible in %v", e.RetryAfter)
 }
 
-// deviceMemory is how long an address stays known to a user after a sign-in.
-const deviceMemory = 30 * 24 * time.Hour
-
 // Authenticator checks usernames and passwords. Fill in Users, Limits and Hasher; it is then safe for concurrent use.
 type Authenticator struct {
 	Users  storage.Users
@@ -73,8 +70,9 @@ func (at Attempt) Format(f fmt.State, _ rune) {
 //   - the end of ctx, wrapped;
 //   - anything else: the store has failed and nothing is known, 503.
 //
-// Each attempt asks the store for the user and for the mark of the device and takes its budgets in one call, in that
-// order and whoever the user is; a success gives back in one call more, and marks a new device in another.
+// Each attempt asks the store for the user and for the marks of the device and takes its budgets in one call, in that
+// order and whoever the user is; a success gives back in one call more, and marks in another a device that has no mark
+// of this period yet.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (storage.User, error) {
 	name, _ := CanonicalUsername(at.Username) // "" is nobody's
 	user, err := a.find(ctx, name)
@@ -87,11 +85,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (storage.U
 		owner = account
 	}
 	device := deviceKey(owner, at.Address)
-	known, err := a.Limits.Remembered(ctx, device)
+	memory, err := a.recall(ctx, device, time.Now())
 	if err != nil {
 		return storage.User{}, fmt.Errorf("looking for a known device: %w", err)
 	}
-	budgets := a.Guesses.budgets(at.Address, account, device, known)
+	budgets := a.Guesses.budgets(at.Address, account, device, memory.known)
 	leave, err := a.lanes.enter(ctx, budgets, a.Hasher.gate)
 	if err != nil {
 		return storage.User{}, err
@@ -111,7 +109,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (storage.U
 	if outdated {
 		user = a.upgrade(ctx, user, at.Password)
 	}
-	a.settle(ctx, user, budgets, device, known)
+	a.settle(ctx, user, budgets, memory)
 	return user, nil
 }
 
@@ -175,11 +173,11 @@ func (a *Authenticator) upgrade(ctx context.Context, user storage.User, password
 
 // settle notes the success. The user has proved the password: if the store fails now, they are signed in with fewer
 // attempts left.
-func (a *Authenticator) settle(ctx context.Context, user storage.User, spent []storage.Budget, device string, known bool) {
-	if !known {
+func (a *Authenticator) settle(ctx context.Context, user storage.User, spent []storage.Budget, memory deviceMemory) {
+	if !memory.marked {
 		detached, done := detach(ctx)
 		defer done()
-		if _, err := a.Limits.Remember(detached, device, time.Now().Add(deviceMemory)); err != nil {
+		if _, err := a.Limits.Remember(detached, memory.mark, memory.until); err != nil {
 			a.note(ctx, "a device could not be remembered", user, err)
 		}
 	}

@@ -28,7 +28,8 @@ type GuessLimits struct {
 	// Account is for all attempts on one username from wherever, whether there is such a user or not. It stops many
 	// addresses trying one user. Default: 10, then one each minute.
 	Account Rate
-	// Device takes the place of Account where the user has signed in from that address within the last 30 days.
+	// Device takes the place of Account where the user has signed in from that address within the last 30 days (it can
+	// be up to 60: see devicePeriod).
 	// Default: 10, then one each 30 seconds.
 	Device Rate
 	// Sustained is taken besides Account or Device, with a budget for each of them: it is what makes the delay grow for
@@ -117,9 +118,9 @@ func addressPrefix(a netip.Addr) string {
 	if !a.IsValid() {
 		return "none"
 	}
-	a = a.Unmap().WithZone("")
+	a = a.Unmap()
 	if a.Is4() {
 		return a.String()
 	}
-	return netip.PrefixFrom(a, 64).Masked().String()
+	return netip.PrefixFrom(a, 64).Masked().String() // which has no zone
 }

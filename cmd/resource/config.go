@@ -147,14 +147,21 @@ func parseAll(fs *flag.FlagSet, args []string) (errs []error, help bool) {
 			break
 		}
 		errs = append(errs, err)
-		if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-			args = args[1:] // its value, most likely
+		// Its value, most likely; or itself, which package flag leaves there if its syntax is bad.
+		if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || badSyntax(args[0])) {
+			args = args[1:]
 		}
 	}
 	for _, arg := range args {
 		errs = append(errs, fmt.Errorf("unexpected argument %q", arg))
 	}
 	return errs, false
+}
+
+// badSyntax reports whether arg looks like a flag that can have no name, such as ---issuer or --=x.
+func badSyntax(arg string) bool {
+	name := strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-")
+	return strings.HasPrefix(name, "-") || strings.HasPrefix(name, "=")
 }
 
 // newFlagSet returns a quiet flag set: run alone decides what is printed.

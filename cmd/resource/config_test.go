@@ -44,6 +44,16 @@ func TestFlagsGoBeforeTheEnvironmentAndThatBeforeDefaults(t *testing.T) {
 	}
 }
 
+// Package flag leaves an argument of bad syntax where it is, and reading on met it for ever.
+func TestFlagsOfBadSyntaxAreNamedOnce(t *testing.T) {
+	for _, bad := range []string{"---issuer", "---issuer=x", "--=x", "-=x"} {
+		errs, _ := parseAll(newFlagSet("resource"), []string{"--unknown", "x", bad, "--other", "y"})
+		if len(errs) != 3 || !strings.Contains(errs[1].Error(), bad) {
+			t.Errorf("%s: got %v, want three errors, one of them about it", bad, errs)
+		}
+	}
+}
+
 func TestTheHelpNamesEveryFlagAndVariable(t *testing.T) {
 	var help bytes.Buffer
 	if status := run(t.Context(), []string{"--help"}, env(), &help, io.Discard); status != statusDone {
