@@ -23,9 +23,11 @@
 //
 // At rest the private part is encrypted with AES-256-GCM under a key derived from the [MasterKey], which lives outside
 // the store. The additional data binds the key's id, use and algorithm, so that somebody who can write to the store
-// cannot swap two records. Everything else in a record is public. The times are not bound: who can write to the store can
-// let a key sign or be accepted for longer or shorter, and can put an older ring back. In memory, a snapshot of the opened ring hangs on an
-// atomic pointer: reading it takes no lock, and a reload swaps it whole.
+// cannot swap two records. Everything else in a record is public. Its times and the ring's version are not bound:
+// somebody who can write to the store can have a key used for longer or shorter, and can put an older ring back.
+//
+// In memory, a snapshot of the opened ring hangs on an atomic pointer: reading it takes no lock, and a reload swaps it
+// whole.
 //
 // Nothing here prints a secret: not by any verb of fmt, not through log/slog, not in an error.
 package keys
