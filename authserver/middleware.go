@@ -153,10 +153,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 				panic(p)
 			}
 			s.deps.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			oauth.WriteError(w, &oauth.Error{
-				Code: "server_error", Status: http.StatusInternalServerError,
-				Description: "Something went wrong here. The server's log has the details under this request's id.",
-			})
+			oauth.WriteError(w, oauth.ServerError(nil))
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -40,6 +40,11 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
+func (e *Error) because(cause error) *Error {
+	e.cause = cause
+	return e
+}
+
 const (
 	basicChallenge  = `Basic realm="ingam", charset="UTF-8"`
 	bearerChallenge = `Bearer realm="ingam"`
@@ -103,7 +108,8 @@ func tooManyRequests(retryAfter time.Duration) *Error {
 	}
 }
 
-func serverError(cause error) *Error {
+// ServerError is for what nobody foresaw; the cause, which may be nil, is for the log.
+func ServerError(cause error) *Error {
 	return &Error{
 		Code: "server_error", Status: http.StatusInternalServerError, cause: cause,
 		Description: "Something went wrong here. The server's log has the details under this request's id.",
@@ -122,22 +128,16 @@ func toError(err error) *Error {
 	if rfc := (*fosite.RFC6749Error)(nil); errors.As(err, &rfc) {
 		switch rfc.ErrorField {
 		case "invalid_request":
-			e := invalidRequest("The request is malformed.")
-			e.cause = err
-			return e
+			return invalidRequest("The request is malformed.").because(err)
 		case "invalid_scope":
-			e := invalidScope("The scope is not one this client is registered for.")
-			e.cause = err
-			return e
+			return invalidScope("The scope is not one this client is registered for.").because(err)
 		case "invalid_grant":
-			e := invalidGrant("The credential is wrong, expired, revoked, or belongs to another client.")
-			e.cause = err
-			return e
+			return invalidGrant("The credential is wrong, expired, revoked, or belongs to another client.").because(err)
 		case "invalid_client":
 			return errInvalidClient()
 		}
 	}
-	return serverError(err)
+	return ServerError(err)
 }
 
 // writeError answers with the error document (RFC 6749 §5.2) and logs what is worth a look: our own failures.

@@ -51,7 +51,7 @@ func TestEveryErrorBecomesARegisteredOne(t *testing.T) {
 		fosite.ErrInvalidRequest, fosite.ErrInvalidClient, fosite.ErrInvalidGrant, fosite.ErrInvalidScope, fosite.ErrUnauthorizedClient,
 		fosite.ErrServerError, fosite.ErrTemporarilyUnavailable, fosite.ErrTokenSignatureMismatch, fosite.ErrUnsupportedGrantType,
 		fosite.ErrServerError.WithWrap(errors.New("canary")).WithDebug("canary"), fosite.ErrInvalidRequest.WithHint("canary").WithDebug("canary"),
-		errors.New("canary"), fmt.Errorf("wrapped: %w", invalidScope("of our own")), storeError(errors.New("canary")), serverError(errors.New("canary")),
+		errors.New("canary"), fmt.Errorf("wrapped: %w", invalidScope("of our own")), storeError(errors.New("canary")), ServerError(errors.New("canary")),
 		fosite.ErrServerError.WithWrap(invalidGrant("of our own")), errNotKept, tooManyRequests(time.Second), unsupportedGrantType(), errInvalidClient(),
 	} {
 		e := toError(err)

@@ -126,7 +126,7 @@ func (s *refreshTokens) GenerateRefreshToken(_ context.Context, request fosite.R
 	return token, token, nil
 }
 
-// ValidateRefreshToken has nothing left to do: redeem has checked everything.
+// ValidateRefreshToken has nothing left to do: GetRefreshTokenSession has checked everything.
 func (s *refreshTokens) ValidateRefreshToken(context.Context, fosite.Requester, string) error {
 	return nil
 }

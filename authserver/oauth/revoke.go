@@ -14,14 +14,9 @@ import (
 // introspection knows at once. The answer is 200 for every token that means nothing here, so that callers learn
 // nothing (§2.2), and 503 when the store could not do it.
 func (e *Engine) ServeRevoke(w http.ResponseWriter, r *http.Request) {
-	form, err := readForm(w, r)
-	if err != nil {
-		e.writeError(w, r, err)
-		return
-	}
-	c, err := e.authenticateClient(r.Context(), r, form)
+	c, token, err := e.readTokenRequest(w, r)
 	if err == nil {
-		err = e.revoke(r, c.(*client), form.Get("token"))
+		err = e.revoke(r, c, token)
 	}
 	if err != nil {
 		e.writeError(w, r, err)
@@ -29,6 +24,19 @@ func (e *Engine) ServeRevoke(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
+}
+
+// readTokenRequest reads what revocation and introspection have in common: an authenticated client and a token.
+func (e *Engine) readTokenRequest(w http.ResponseWriter, r *http.Request) (*client, string, error) {
+	form, err := readForm(w, r)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := e.authenticateClient(r.Context(), r, form)
+	if err != nil {
+		return nil, "", err
+	}
+	return c.(*client), form.Get("token"), nil
 }
 
 func (e *Engine) revoke(r *http.Request, c *client, token string) error {
@@ -83,17 +91,12 @@ type introspection struct {
 // about their own tokens and about those for an audience they stand for; every other token is active:false to them
 // (§2.2). A store that fails is 503: active:false would log people out.
 func (e *Engine) ServeIntrospect(w http.ResponseWriter, r *http.Request) {
-	form, err := readForm(w, r)
+	c, token, err := e.readTokenRequest(w, r)
 	if err != nil {
 		e.writeError(w, r, err)
 		return
 	}
-	c, err := e.authenticateClient(r.Context(), r, form)
-	if err != nil {
-		e.writeError(w, r, err)
-		return
-	}
-	answer, err := e.introspect(r, c.(*client), form.Get("token"))
+	answer, err := e.introspect(r, c, token)
 	if err != nil {
 		e.writeError(w, r, err)
 		return
@@ -123,7 +126,7 @@ func (e *Engine) introspect(r *http.Request, c *client, token string) (introspec
 	if !found.visibleTo(c) {
 		return inactive, nil
 	}
-	live, err := e.alive(ctx, &found)
+	live, err := e.alive(ctx, &found, c)
 	if err != nil || !live {
 		return inactive, err
 	}

@@ -24,33 +24,15 @@ type session struct {
 	secret    []byte
 	// settled: the store has already decided, there is nothing left to commit.
 	settled bool
-
-	accessExpiresAt  time.Time
-	refreshExpiresAt time.Time
 }
 
 var _ fosite.Session = (*session)(nil)
 
-// SetExpiresAt is called by fosite's handlers with the configured lifetimes.
-func (s *session) SetExpiresAt(kind fosite.TokenType, at time.Time) {
-	switch kind {
-	case fosite.AccessToken:
-		s.accessExpiresAt = at
-	case fosite.RefreshToken:
-		s.refreshExpiresAt = at
-	}
-}
+// SetExpiresAt ignores what fosite's handlers work out: accessTokens and beginGrant say when things expire.
+func (s *session) SetExpiresAt(fosite.TokenType, time.Time) {}
 
-// GetExpiresAt answers what SetExpiresAt was told.
-func (s *session) GetExpiresAt(kind fosite.TokenType) time.Time {
-	switch kind {
-	case fosite.AccessToken:
-		return s.accessExpiresAt
-	case fosite.RefreshToken:
-		return s.refreshExpiresAt
-	}
-	return time.Time{}
-}
+// GetExpiresAt answers zero, which stands for the configured lifetime.
+func (s *session) GetExpiresAt(fosite.TokenType) time.Time { return time.Time{} }
 
 // GetUsername answers the username of the signed-in user.
 func (s *session) GetUsername() string { return s.user.Username }

@@ -28,11 +28,6 @@ func (e *Engine) ServeToken(w http.ResponseWriter, r *http.Request) {
 		e.writeError(w, r, err)
 		return
 	}
-	e.serveIssue(w, r)
-}
-
-// serveIssue answers a token request whose form has passed the gate.
-func (e *Engine) serveIssue(w http.ResponseWriter, r *http.Request) {
 	body, err := e.issue(r)
 	if err != nil {
 		e.writeError(w, r, err)
@@ -41,7 +36,7 @@ func (e *Engine) serveIssue(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-// issue runs the request through fosite and answers the response document.
+// issue runs a request whose parameters have passed the gate through fosite and answers the response document.
 func (e *Engine) issue(r *http.Request) ([]byte, error) {
 	switch grant := r.PostForm.Get("grant_type"); {
 	case grant == "":

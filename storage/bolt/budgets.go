@@ -66,7 +66,7 @@ func (b *budgets) paid(t *tx, key [sha256.Size]byte) (time.Time, error) {
 func (s *Store) Spend(ctx context.Context, list ...storage.Budget) (wait time.Duration, err error) {
 	err = s.decide(ctx, func(t *tx) error {
 		for _, b := range list {
-			key := sha256.Sum256([]byte(b.Key))
+			key := hashed(b.Key)
 			paid, err := s.budgets.paid(t, key)
 			if err != nil {
 				return err
@@ -86,7 +86,7 @@ func (s *Store) Spend(ctx context.Context, list ...storage.Budget) (wait time.Du
 func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
 	return s.decide(ctx, func(t *tx) error {
 		for _, r := range refunds {
-			key := sha256.Sum256([]byte(r.Key))
+			key := hashed(r.Key)
 			paid, err := s.budgets.paid(t, key)
 			if err != nil {
 				return err

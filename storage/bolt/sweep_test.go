@@ -153,7 +153,8 @@ func TestABigSweepGoesInSmallTransactions(t *testing.T) {
 		_, err := write(t.Context(), s, func(t *tx) (nothing, error) {
 			for i := range marks {
 				end := t.now.Add(time.Duration(i) * time.Second)
-				if err := t.putExpiring(kindMark, hashed(fmt.Sprint(i)), encodeTime(end), end); err != nil {
+				key := hashed(fmt.Sprint(i))
+				if err := t.putExpiring(kindMark, key[:], encodeTime(end), end); err != nil {
 					return nothing{}, err
 				}
 			}
