@@ -88,7 +88,7 @@ func TestADrainingNodeIsNotReadyAndServesOn(t *testing.T) {
 func TestAPanicEndsOneRequest(t *testing.T) {
 	r, store := tapped(t)
 	token := r.signInAt("cli")
-	for _, verb := range []string{"Client", "Grant", "User", "Rotate"} {
+	for _, verb := range []string{"Client", "RecallGrant", "RecallUser", "Rotate"} {
 		store.before = func(v string) error {
 			if v == verb {
 				panic("canary-panic " + token)

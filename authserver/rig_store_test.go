@@ -83,6 +83,19 @@ func (s *tap) User(ctx context.Context, id string) (storage.User, error) {
 	return through(s, "User", func() (storage.User, error) { return s.Store.User(ctx, id) })
 }
 
+func (s *tap) RecallUser(ctx context.Context, id string) (storage.User, error) {
+	return through(s, "RecallUser", func() (storage.User, error) { return s.Store.RecallUser(ctx, id) })
+}
+
+func (s *tap) ReplaceUser(ctx context.Context, u storage.User) error {
+	_, err := through(s, "ReplaceUser", func() (struct{}, error) { return done(s.Store.ReplaceUser(ctx, u)) })
+	return err
+}
+
+func (s *tap) KeyRing(ctx context.Context) (storage.KeyRing, error) {
+	return through(s, "KeyRing", func() (storage.KeyRing, error) { return s.Store.KeyRing(ctx) })
+}
+
 func (s *tap) UserByName(ctx context.Context, name string) (storage.User, error) {
 	return through(s, "UserByName", func() (storage.User, error) { return s.Store.UserByName(ctx, name) })
 }
@@ -94,6 +107,10 @@ func (s *tap) CreateGrant(ctx context.Context, g storage.Grant) error {
 
 func (s *tap) Grant(ctx context.Context, id string) (storage.Grant, error) {
 	return through(s, "Grant", func() (storage.Grant, error) { return s.Store.Grant(ctx, id) })
+}
+
+func (s *tap) RecallGrant(ctx context.Context, id string) (storage.Grant, error) {
+	return through(s, "RecallGrant", func() (storage.Grant, error) { return s.Store.RecallGrant(ctx, id) })
 }
 
 func (s *tap) Rotate(ctx context.Context, r storage.Rotation) (outcome storage.Outcome, g storage.Grant, err error) {

@@ -127,7 +127,7 @@ func life(t *testing.T, r *rig, store *tap, c *canaries) {
 		}
 		note(signIn())
 	}
-	for _, verb := range []string{"Grant", "User", "Rotate"} {
+	for _, verb := range []string{"RecallGrant", "RecallUser", "Rotate"} {
 		store.before = failing(verb)
 		c.refused(t, conf("grant_type", "refresh_token", "refresh_token", second.str("refresh_token")))
 	}

@@ -1,6 +1,6 @@
 // Package storage says what an Ingam server keeps and what a store promises about it.
 //
-// A [Store] is a handful of small roles: [Clients], [Users], [Grants], [KeyRings] and [Limits]. Their methods
+// A [Store] is a handful of small roles: [Clients], [Users], [Grants], [KeyRings], [Limits] and [Transfer]. Their methods
 // are atomic verbs, not create-read-update-delete: wherever a decision depends on what is stored, the reading, the
 // deciding and the writing are one call, so that any number of goroutines and server processes agree on one outcome.
 //
@@ -8,6 +8,10 @@
 // not stored. They are generations of their grant, derived from it by the engine; [Grants.Rotate] moves the
 // generation on and is the one place where "used once" is decided. A store therefore holds one small record for each
 // sign-in, however often it is refreshed.
+//
+// Where several nodes share a store, a node may remember what it has read. Only two methods answer from such a memory,
+// [Grants.RecallGrant] and [Users.RecallUser], and only for callers that rotate afterwards: [Grants.Rotate] looks at the
+// grant and at its user as they are, so an old memory can cost a second question and never decides anything.
 //
 // # What every store promises
 //

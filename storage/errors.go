@@ -14,6 +14,9 @@ var (
 	ErrReadOnly = errors.New("read-only: it is defined in a configuration file")
 	// ErrInUse: another process holds the store. Only Open functions return it.
 	ErrInUse = errors.New("in use by another process")
+	// ErrUninitialized: the store is reachable and has never been set up, or was emptied. A server that went on would have
+	// new keys and no users, under the name of the old one. Only Open functions return it.
+	ErrUninitialized = errors.New("never initialised, or emptied")
 	// ErrNewerSchema: the data was written by a newer version of this program. Only Open functions return it.
 	ErrNewerSchema = errors.New("written by a newer version of ingam")
 )

@@ -61,6 +61,17 @@ type Rotation struct {
 	Grace time.Duration
 	// IdleLifetime: after a rotation the grant expires this long from now, or at ExpiresAt if that is earlier.
 	IdleLifetime time.Duration
+
+	// UserID, UserEpoch and UserVersion are the user of the grant as the caller knows them. Rotate looks at the user in
+	// the same step, or after it: see Dead and Outdated. With an empty UserID it looks at nobody; then the caller answers
+	// for the user.
+	UserID      string
+	UserEpoch   uint64
+	UserVersion uint64
+
+	// Fence refuses where the store may have forgotten a redemption: see Fenced. It is for credentials without a grace
+	// window that live for seconds, like authorization codes (generation 0).
+	Fence bool
 }
 
 // Outcome is how a [Rotation] ended. Only Rotated and Replayed are success, and both answer with generation
@@ -76,13 +87,20 @@ const (
 	Reused
 	// Ahead: it is newer than any the store has handed out: the store has lost a write. The grant is now revoked.
 	Ahead
-	// Dead: the grant was revoked before. Nothing moved.
+	// Dead: the grant was revoked before; nothing moved. Or its user is gone, disabled or has another epoch; then it may
+	// have moved, which no longer matters.
 	Dead
+	// Outdated: the user is alive and has changed since the caller looked (another Version). Nothing is decided: read
+	// the user again (Users.User) and ask once more with the same Attempt.
+	Outdated
+	// Fenced: the process behind the store is another than when the grant was born (a failover, a restart), so what it
+	// knows of this grant may be old. Nothing moved. Stores that lose nothing never answer it.
+	Fenced
 )
 
 // String names the outcome for logs and tests.
 func (o Outcome) String() string {
-	names := []string{"unknown", "rotated", "replayed", "reused", "ahead", "dead"}
+	names := []string{"unknown", "rotated", "replayed", "reused", "ahead", "dead", "outdated", "fenced"}
 	if o < 0 || int(o) >= len(names) {
 		o = 0
 	}
@@ -122,6 +140,20 @@ func (r Rotation) Decide(g Grant, now time.Time) (outcome Outcome, after Grant, 
 		g.Revoked, g.RevokedReason = true, ReasonReused
 		return Reused, g, true
 	}
+}
+
+// DecideUser looks at the user of the grant as stored (found tells whether there is one) and returns Dead, Outdated, or 0
+// when nothing stands in the way. Stores with transactions call it before Decide.
+func (r Rotation) DecideUser(u User, found bool) Outcome {
+	switch {
+	case r.UserID == "":
+		return 0
+	case !found || u.Disabled || u.Epoch != r.UserEpoch:
+		return Dead
+	case u.Version != r.UserVersion:
+		return Outdated
+	}
+	return 0
 }
 
 // Clone returns a copy that shares no memory with g.

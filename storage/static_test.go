@@ -98,6 +98,83 @@ func TestStaticRecordsAreReadOnly(t *testing.T) {
 	}
 }
 
+// R14: the store below knows nobody of that id, or somebody else whose state says nothing.
+func TestAUserOfAFileIsJudgedByTheFileWhenAGrantRotates(t *testing.T) {
+	inner := memory.New()
+	must(t, inner.CreateUser(t.Context(), storage.User{ID: "hidden", Username: "h", Disabled: true, Epoch: 99}))
+	s := withStatic(t, inner, nil, []storage.User{
+		{ID: "alive", Username: "alice", Source: "users.d/alice.yaml"},
+		{ID: "hidden", Username: "harry", Source: "users.d/harry.yaml"},
+		{ID: "disabled", Username: "dora", Disabled: true, Source: "users.d/dora.yaml"},
+	})
+	for what, tc := range map[string]struct {
+		user           string
+		epoch, version uint64 // added to the right ones
+		revoked        bool
+		want           storage.Outcome
+	}{
+		"alive":                          {user: "alive", want: storage.Rotated},
+		"hiding one who is disabled":     {user: "hidden", want: storage.Rotated},
+		"disabled":                       {user: "disabled", want: storage.Dead},
+		"of another epoch":               {user: "alive", epoch: 1, want: storage.Dead},
+		"of another version":             {user: "alive", version: 1, want: storage.Outdated},
+		"of another version, signed out": {user: "alive", version: 1, revoked: true, want: storage.Dead},
+		"gone from the files":            {user: "nobody", want: storage.Dead},
+	} {
+		now := time.Now()
+		g := storage.Grant{
+			ID: what, UserID: tc.user, Generation: 1, BornAt: now, IdleExpiresAt: now.Add(time.Hour), ExpiresAt: now.Add(time.Hour),
+		}
+		must(t, s.CreateGrant(t.Context(), g))
+		if tc.revoked {
+			must(t, s.RevokeGrant(t.Context(), what, "signed out"))
+		}
+		u, err := s.RecallUser(t.Context(), tc.user)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err == nil && u.Source == "" {
+			t.Errorf("%s: recalled %q of the store", what, u.Username)
+		}
+		r := storage.Rotation{
+			GrantID: what, Generation: 1, Attempt: "a", IdleLifetime: time.Hour,
+			UserID: tc.user, UserEpoch: u.Epoch + tc.epoch, UserVersion: u.Version + tc.version,
+		}
+		outcome, got, err := s.Rotate(t.Context(), r)
+		must(t, err)
+		generation := uint64(1)
+		if tc.want == storage.Rotated {
+			generation = 2
+		}
+		if outcome != tc.want || got.ID != what || got.Generation != generation || got.Revoked != tc.revoked {
+			t.Errorf("%s: got %v, grant %q of generation %d; want %v and %d", what, outcome, got.ID, got.Generation, tc.want, generation)
+		}
+	}
+	r := storage.Rotation{GrantID: "unknown", UserID: "disabled"}
+	if _, _, err := s.Rotate(t.Context(), r); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("an unknown grant of a disabled user: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestAnExportHasTheRecordsOfTheStoreAndNotThoseOfTheFiles(t *testing.T) {
+	inner := memory.New()
+	must(t, inner.CreateClient(t.Context(), storage.Client{ID: "stored"}))
+	s := withStatic(t, inner,
+		[]storage.Client{{ID: "c", Source: "clients.d/c.yaml"}},
+		[]storage.User{{ID: "u", Username: "u", Source: "users.d/u.yaml"}})
+	to := withStatic(t, memory.New(), []storage.Client{{ID: "c", Source: "clients.d/c.yaml"}}, nil)
+	must(t, to.Import(t.Context(), s.Export(t.Context())))
+	for r, err := range to.Export(t.Context()) {
+		must(t, err)
+		if r.Client == nil || r.Client.ID != "stored" {
+			t.Errorf("exported %+v", r)
+		}
+	}
+	if _, err := to.Client(t.Context(), "stored"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAStaticUserHidesAStoredOneOfTheSameNameOrID(t *testing.T) {
 	inner := memory.New()
 	for id, username := range map[string]string{"1": "alice", "2": "bob", "3": "carol"} {

@@ -2,8 +2,12 @@ package storage
 
 import (
 	"context"
+	"iter"
 	"time"
 )
+
+// ClientFreshness is how long a change of a client may take to reach all nodes of a shared store.
+const ClientFreshness = 2 * time.Second
 
 // Store is everything a server keeps. All methods are safe for concurrent use.
 type Store interface {
@@ -12,6 +16,7 @@ type Store interface {
 	Grants
 	KeyRings
 	Limits
+	Transfer
 
 	// Ping tells whether the store answers now; readiness probes ask it.
 	Ping(ctx context.Context) error
@@ -24,7 +29,8 @@ type Store interface {
 
 // Clients keeps registered clients (RFC 6749 §2).
 type Clients interface {
-	// Client returns the client with that id, or ErrNotFound.
+	// Client returns the client with that id, or ErrNotFound. Where several nodes share a store, a change that was made
+	// at another node may count here up to ClientFreshness later; one made here counts at once.
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients returns up to limit clients in order of id, beginning after the given id ("" for the first).
 	Clients(ctx context.Context, after string, limit int) ([]Client, error)
@@ -41,6 +47,9 @@ type Clients interface {
 type Users interface {
 	// User returns the user with that id, or ErrNotFound.
 	User(ctx context.Context, id string) (User, error)
+	// RecallUser is like User, but may answer from the memory of this node: the user as they once were. It is for callers
+	// that go on to Rotate and let it check the user (Rotation.UserID), never for deciding anything by itself.
+	RecallUser(ctx context.Context, id string) (User, error)
 	// UserByName returns the user with that canonical username, or ErrNotFound.
 	UserByName(ctx context.Context, username string) (User, error)
 	// Users returns up to limit users in order of username, beginning after the given username ("" for the first).
@@ -61,6 +70,10 @@ type Grants interface {
 	CreateGrant(ctx context.Context, g Grant) error
 	// Grant returns a grant that has not expired, revoked or not, or ErrNotFound.
 	Grant(ctx context.Context, id string) (Grant, error)
+	// RecallGrant is like Grant, but may answer from the memory of this node. What never changes in a grant is right;
+	// Generation, RotatedAt, Attempt, IdleExpiresAt and Revoked are as they once were (generations only grow, and what
+	// was revoked stays so), and the grant may have gone idle or be gone. It is for callers that go on to Rotate.
+	RecallGrant(ctx context.Context, id string) (Grant, error)
 	// Rotate redeems one generation of a grant, atomically, and returns the grant as it is afterwards; see [Rotation] and
 	// [Outcome] for the rules. ErrNotFound if there is no such grant or it has expired.
 	Rotate(ctx context.Context, r Rotation) (Outcome, Grant, error)
@@ -91,4 +104,36 @@ type Limits interface {
 	Remember(ctx context.Context, key string, until time.Time) (first bool, err error)
 	// Remembered tells whether a live mark is there.
 	Remembered(ctx context.Context, key string) (bool, error)
+}
+
+// Transfer moves a whole store: copies to another kind of store, and backups.
+type Transfer interface {
+	// Export yields every record that has not ended, in no order. Where the technology has snapshots it is one; elsewhere
+	// what is written while it runs may be in it or not. After an error nothing more is yielded.
+	Export(ctx context.Context) iter.Seq2[Record, error]
+	// Import stores records exactly as they are, versions included, into a store that holds none; ErrExists if it holds
+	// any. An import that failed leaves a store to be thrown away.
+	Import(ctx context.Context, records iter.Seq2[Record, error]) error
+}
+
+// Record is one thing that a store keeps. Exactly one field is set.
+type Record struct {
+	Client  *Client      `json:"client,omitempty"`
+	User    *User        `json:"user,omitempty"`
+	Grant   *Grant       `json:"grant,omitempty"`
+	KeyRing *KeyRing     `json:"key_ring,omitempty"`
+	Budget  *BudgetState `json:"budget,omitempty"`
+	Mark    *MarkState   `json:"mark,omitempty"`
+}
+
+// BudgetState is a budget that is not full.
+type BudgetState struct {
+	KeyHash []byte    `json:"sha256"` // SHA-256 of Budget.Key: the key itself is never stored
+	FullAt  time.Time `json:"full_at"`
+}
+
+// MarkState is a mark that lives.
+type MarkState struct {
+	KeyHash []byte    `json:"sha256"` // SHA-256 of the key
+	Until   time.Time `json:"until"`
 }

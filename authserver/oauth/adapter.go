@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -30,22 +31,23 @@ var (
 var errNotKept = errors.New("oauth: fosite asked for a record that this server does not keep")
 
 // GetRefreshTokenSession finds the grant of a refresh token. It checks in this order: MAC (without I/O), client, user,
-// state; so a forged token and a token of another client change nothing.
+// state; so a forged token and a token of another client change nothing. Grant and user may be as they once were: the
+// store looks at both again when the router rotates.
 func (a *adapter) GetRefreshTokenSession(
 	ctx context.Context, token string, into fosite.Session,
 ) (fosite.Requester, error) {
 	e, sess := a.engine, into.(*session)
-	parsed, grant, err := e.findGrant(ctx, token)
+	parsed, grant, err := e.findGrant(ctx, token, e.store.RecallGrant)
 	switch {
 	case err != nil:
 		return nil, ifNotFound(err, errRefreshToken())
 	case grant.ClientID != sess.client.ID, outlived(grant.BornAt, sess.client.Client):
 		return nil, errRefreshToken()
 	}
-	if sess.user, err = e.liveUser(ctx, grant); err != nil {
+	if sess.user, err = e.recallLiveUser(ctx, grant); err != nil {
 		return nil, ifNotFound(err, errRefreshToken())
 	}
-	sess.grant, sess.presented, sess.secret = grant, parsed.generation, parsed.secret
+	sess.grant, sess.presented, sess.secret, sess.attempt = grant, parsed.generation, parsed.secret, rand.Text()
 	if err := e.refuseSpent(ctx, sess); err != nil {
 		return nil, err
 	}
@@ -56,13 +58,15 @@ func (a *adapter) GetRefreshTokenSession(
 }
 
 // findGrant answers the grant of a refresh token that this server made, whatever the state of the grant;
-// storage.ErrNotFound for every other token.
-func (e *Engine) findGrant(ctx context.Context, token string) (refreshToken, storage.Grant, error) {
+// storage.ErrNotFound for every other token. read is Grant or RecallGrant of the store.
+func (e *Engine) findGrant(
+	ctx context.Context, token string, read func(context.Context, string) (storage.Grant, error),
+) (refreshToken, storage.Grant, error) {
 	parsed, ok := e.refresh.parse(token)
 	if !ok {
 		return parsed, storage.Grant{}, storage.ErrNotFound
 	}
-	grant, err := e.store.Grant(ctx, parsed.grantID)
+	grant, err := read(ctx, parsed.grantID)
 	if err == nil && !parsed.belongsTo(grant.Nonce) {
 		err = storage.ErrNotFound
 	}
@@ -73,23 +77,40 @@ func (e *Engine) findGrant(ctx context.Context, token string) (refreshToken, sto
 // has ended all sign-ins since (a new password).
 func (e *Engine) liveUser(ctx context.Context, g storage.Grant) (storage.User, error) {
 	user, err := e.store.User(ctx, g.UserID)
-	if err == nil && (user.Disabled || user.Epoch != g.UserEpoch) {
+	if err == nil && !holds(g, user) {
 		return storage.User{}, storage.ErrNotFound
 	}
 	return user, err
 }
 
+// recallLiveUser is liveUser with an answer that may be old. It is for what rotates afterwards. An old answer may be
+// wrong both ways: who looks alive is checked by the store in the rotation, who looks dead is read again here.
+func (e *Engine) recallLiveUser(ctx context.Context, g storage.Grant) (storage.User, error) {
+	user, err := e.store.RecallUser(ctx, g.UserID)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !holds(g, user) {
+		return e.liveUser(ctx, g)
+	}
+	return user, err
+}
+
+// holds tells whether a sign-in of this user still counts.
+func holds(g storage.Grant, u storage.User) bool { return !u.Disabled && u.Epoch == g.UserEpoch }
+
 // outlived tells whether something was issued to an earlier client of the same id, which was removed before this one
 // was registered.
 func outlived(issued time.Time, c storage.Client) bool { return issued.Before(c.CreatedAt) }
 
-// refuseSpent keeps a token that can no longer be redeemed from costing a signature. The grant as read is advice; the
-// store decides, and ends the grant if this is a reuse.
+// refuseSpent keeps a token that can no longer be redeemed from costing a signature. The grant as recalled is advice: it
+// may be behind, so only what it says of the past counts. The store decides, and ends the grant if this is a reuse.
 func (e *Engine) refuseSpent(ctx context.Context, sess *session) error {
-	if g := sess.grant; !g.Revoked && (sess.presented == g.Generation || sess.presented+1 == g.Generation) {
+	if g := sess.grant; !g.Revoked && sess.presented+1 >= g.Generation {
 		return nil
 	}
-	return e.rotate(ctx, sess)
+	err := e.rotate(ctx, sess)
+	if errors.Is(err, errOutdated) {
+		return nil // nothing is decided; the router asks again
+	}
+	return err
 }
 
 // Authenticate checks a password. The limits on guesses and the work against enumeration are in package credential.

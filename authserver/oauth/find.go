@@ -27,7 +27,7 @@ type foundToken struct {
 // everything that this server did not make or that has expired.
 func (e *Engine) find(ctx context.Context, token string) (foundToken, error) {
 	if strings.HasPrefix(token, refreshPrefix) {
-		parsed, grant, err := e.findGrant(ctx, token)
+		parsed, grant, err := e.findGrant(ctx, token, e.store.Grant)
 		return foundToken{clientID: grant.ClientID, generation: parsed.generation, grant: grant}, err
 	}
 	claims, err := e.readAccessToken(token)

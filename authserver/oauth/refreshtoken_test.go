@@ -128,7 +128,7 @@ func TestAForgedRefreshTokenTouchesNoGrant(t *testing.T) {
 			t.Fatalf("byte %d: the store was asked for %v", i, r.store.verbs)
 		}
 		for _, verb := range r.store.verbs {
-			if verb != "Grant" {
+			if verb != "RecallGrant" {
 				t.Fatalf("byte %d: %v", i, r.store.verbs)
 			}
 		}

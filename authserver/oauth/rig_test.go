@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 	"github.com/ingam/ingam/storage/memory"
@@ -96,12 +98,18 @@ func (f *fakePasswords) Authenticate(context.Context, credential.Attempt) (stora
 	return storage.User{ID: "usr_alice", Username: "alice"}, f.err
 }
 
-// watched is a memory store that notes its verbs and can fail one.
+// watched is a memory store that notes its verbs and can fail one. What a test puts into the other fields it answers in
+// place of the store, as one whose memory is old or whose users change all the time.
 type watched struct {
 	*memory.Store
 	mu      sync.Mutex
 	verbs   []string
 	failing string
+
+	recalledGrant *storage.Grant
+	recalledUser  *storage.User
+	outcomes      []storage.Outcome  // of the next rotations, which then do not reach the store; 0 is one that does
+	rotations     []storage.Rotation // all that were asked for
 }
 
 func (w *watched) note(verb string) error {
@@ -117,7 +125,7 @@ func (w *watched) note(verb string) error {
 func (w *watched) reset(failing string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.verbs, w.failing = nil, failing
+	w.verbs, w.failing, w.rotations = nil, failing, nil
 }
 
 func (w *watched) Grant(ctx context.Context, id string) (storage.Grant, error) {
@@ -125,6 +133,36 @@ func (w *watched) Grant(ctx context.Context, id string) (storage.Grant, error) {
 		return storage.Grant{}, err
 	}
 	return w.Store.Grant(ctx, id)
+}
+
+func (w *watched) RecallGrant(ctx context.Context, id string) (storage.Grant, error) {
+	if err := w.note("RecallGrant"); err != nil {
+		return storage.Grant{}, err
+	}
+	if w.recalledGrant != nil {
+		return *w.recalledGrant, nil
+	}
+	return w.Store.RecallGrant(ctx, id)
+}
+
+func (w *watched) User(ctx context.Context, id string) (storage.User, error) {
+	if err := w.note("User"); err != nil {
+		return storage.User{}, err
+	}
+	return w.Store.User(ctx, id)
+}
+
+func (w *watched) RecallUser(ctx context.Context, id string) (storage.User, error) {
+	if err := w.note("RecallUser"); err != nil {
+		return storage.User{}, err
+	}
+	switch old := w.recalledUser; {
+	case old != nil && old.ID == "":
+		return storage.User{}, storage.ErrNotFound // nobody had that id then
+	case old != nil:
+		return *old, nil
+	}
+	return w.Store.RecallUser(ctx, id)
 }
 
 func (w *watched) CreateGrant(ctx context.Context, g storage.Grant) error {
@@ -137,6 +175,17 @@ func (w *watched) CreateGrant(ctx context.Context, g storage.Grant) error {
 func (w *watched) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome, storage.Grant, error) {
 	if err := w.note("Rotate"); err != nil {
 		return 0, storage.Grant{}, err
+	}
+	w.mu.Lock()
+	w.rotations = append(w.rotations, r)
+	var outcome storage.Outcome
+	if len(w.outcomes) > 0 {
+		outcome, w.outcomes = w.outcomes[0], w.outcomes[1:]
+	}
+	w.mu.Unlock()
+	if outcome != 0 {
+		g, err := w.Store.Grant(ctx, r.GrantID)
+		return outcome, g, err
 	}
 	return w.Store.Rotate(ctx, r)
 }
@@ -156,17 +205,21 @@ type rig struct {
 	idTokens  *fakeIDTokens
 	passwords *fakePasswords
 	store     *watched
+	logs      *bytes.Buffer // of audit events
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, keys: &fakeKeys{}, idTokens: &fakeIDTokens{}, passwords: &fakePasswords{}, store: &watched{Store: memory.New()}}
+	r := &rig{t: t, keys: &fakeKeys{}, idTokens: &fakeIDTokens{}, passwords: &fakePasswords{}, store: &watched{Store: memory.New()}, logs: &bytes.Buffer{}}
 	r.keys.setSecrets("secret")
 	r.Engine = New(Config{
 		Issuer: "https://id.example.test", FirstPartyClient: "cli", DefaultAudience: []string{"https://id.example.test"},
 		AccessTokenLifetime: 15 * time.Minute, RefreshIdleLifetime: time.Hour, RefreshAbsoluteLifetime: 24 * time.Hour,
 		RefreshGrace: 10 * time.Second,
-	}, Dependencies{Store: r.store, Keys: r.keys, IDTokens: r.idTokens, Passwords: r.passwords, Log: slog.New(slog.DiscardHandler)})
+	}, Dependencies{
+		Store: r.store, Keys: r.keys, IDTokens: r.idTokens, Passwords: r.passwords, Log: slog.New(slog.DiscardHandler),
+		Audit: &audit.Recorder{Log: slog.New(slog.NewTextHandler(r.logs, nil))}, // its handler locks
+	})
 	must(t, r.store.CreateUser(context.Background(), storage.User{ID: "usr_alice", Username: "alice"}))
 	zero := time.Duration(0)
 	for _, c := range []storage.Client{{ID: "cli"}, {ID: "strict", RefreshGrace: &zero}} {

@@ -180,11 +180,37 @@ func (rt *router) beginGrant(request *fosite.AccessRequest) {
 // acrPassword is the authentication context class of a sign-in by password alone: one factor (OIDC Core §2, acr).
 const acrPassword = "1"
 
-// PopulateTokenEndpointResponse makes the tokens and, when nothing can fail any more, commits.
+// commitRounds is how often a request makes its tokens anew because the user has changed meanwhile.
+const commitRounds = 3
+
+// errOutdated: the user whom the tokens speak of has changed, and nothing is decided.
+var errOutdated = errors.New("oauth: the user changed while the tokens were made")
+
+// PopulateTokenEndpointResponse makes the tokens and, when nothing can fail any more, commits. Tokens that speak of a
+// user as they were are never handed out: then both are done again, under the same attempt.
 func (rt *router) PopulateTokenEndpointResponse(
 	ctx context.Context, requester fosite.AccessRequester, responder fosite.AccessResponder,
 ) error {
-	grant := requester.GetRequestForm().Get("grant_type")
+	grant, sess := requester.GetRequestForm().Get("grant_type"), requester.GetSession().(*session)
+	for range commitRounds {
+		if err := rt.makeTokens(ctx, grant, requester, responder); err != nil {
+			return err
+		}
+		err := rt.commit(ctx, grant, sess)
+		if !errors.Is(err, errOutdated) {
+			return err
+		}
+		if sess.user, err = rt.engine.liveUser(ctx, sess.grant); err != nil {
+			return ifNotFound(err, errRefreshToken())
+		}
+	}
+	return storeError(errOutdated)
+}
+
+// makeTokens fills the response.
+func (rt *router) makeTokens(
+	ctx context.Context, grant string, requester fosite.AccessRequester, responder fosite.AccessResponder,
+) error {
 	if err := rt.handlers[grant].PopulateTokenEndpointResponse(ctx, requester, responder); err != nil {
 		return err
 	}
@@ -199,7 +225,7 @@ func (rt *router) PopulateTokenEndpointResponse(
 		}
 		responder.SetExtra("id_token", idToken)
 	}
-	return rt.commit(ctx, grant, sess)
+	return nil
 }
 
 // commit makes the one write of the request, atomic in the store.
@@ -216,15 +242,16 @@ func (rt *router) commit(ctx context.Context, grant string, sess *session) error
 	return rt.engine.rotate(ctx, sess)
 }
 
-// rotate redeems the presented generation and turns the outcome into an answer.
+// rotate redeems the presented generation and turns the outcome into an answer; errOutdated is the one that is none yet.
 func (e *Engine) rotate(ctx context.Context, sess *session) error {
 	grace := e.cfg.RefreshGrace
 	if own := sess.client.RefreshGrace; own != nil {
 		grace = *own
 	}
 	outcome, _, err := e.store.Rotate(ctx, storage.Rotation{
-		GrantID: sess.grant.ID, Generation: sess.presented, Attempt: rand.Text(),
+		GrantID: sess.grant.ID, Generation: sess.presented, Attempt: sess.attempt,
 		Grace: grace, IdleLifetime: e.cfg.RefreshIdleLifetime,
+		UserID: sess.user.ID, UserEpoch: sess.user.Epoch, UserVersion: sess.user.Version,
 	})
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -243,6 +270,11 @@ func (e *Engine) rotate(ctx context.Context, sess *session) error {
 	case storage.Ahead:
 		event.Name, event.Reason = audit.RollbackDetected, storage.ReasonAhead
 		e.audit.Record(ctx, event)
+	case storage.Fenced:
+		event.Name, event.Reason = audit.RollbackDetected, "the store may have forgotten a redemption"
+		e.audit.Record(ctx, event)
+	case storage.Outdated:
+		return errOutdated
 	}
 	return errRefreshToken()
 }

@@ -22,6 +22,8 @@ type session struct {
 	// presented is the generation of the refresh token that was shown, secret the one that its MAC was made with.
 	presented uint64
 	secret    []byte
+	// attempt is the id of this request towards the store: however often it asks, it redeems once.
+	attempt string
 	// settled: the store has already decided, there is nothing left to commit.
 	settled bool
 }

@@ -3,13 +3,13 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"maps"
 	"sync"
 	"time"
 
 	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/internal/record"
 )
 
 // budgetDelay is how long a changed budget may wait for a transaction that carries it to the disk.
@@ -25,13 +25,13 @@ const maxBudgets = 100_000
 type budgets struct {
 	mu sync.Mutex
 	// changed has the state of each budget that the file does not have yet.
-	changed map[[sha256.Size]byte]time.Time
+	changed map[record.Hash]time.Time
 	// touched wakes the writer when something changed.
 	touched chan struct{}
 }
 
 func newBudgets() *budgets {
-	return &budgets{changed: make(map[[sha256.Size]byte]time.Time), touched: make(chan struct{}, 1)}
+	return &budgets{changed: make(map[record.Hash]time.Time), touched: make(chan struct{}, 1)}
 }
 
 // decide runs f, one at a time, on a snapshot that has everything which is no longer in changed.
@@ -55,7 +55,7 @@ func (s *Store) decide(ctx context.Context, f func(*tx) error) error {
 }
 
 // paid returns the state of a budget. The caller holds mu.
-func (b *budgets) paid(t *tx, key [sha256.Size]byte) (time.Time, error) {
+func (b *budgets) paid(t *tx, key record.Hash) (time.Time, error) {
 	if paid, ok := b.changed[key]; ok {
 		return paid, nil
 	}
@@ -66,7 +66,7 @@ func (b *budgets) paid(t *tx, key [sha256.Size]byte) (time.Time, error) {
 func (s *Store) Spend(ctx context.Context, list ...storage.Budget) (wait time.Duration, err error) {
 	err = s.decide(ctx, func(t *tx) error {
 		for _, b := range list {
-			key := hashed(b.Key)
+			key := record.HashKey(b.Key)
 			paid, err := s.budgets.paid(t, key)
 			if err != nil {
 				return err
@@ -86,7 +86,7 @@ func (s *Store) Spend(ctx context.Context, list ...storage.Budget) (wait time.Du
 func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
 	return s.decide(ctx, func(t *tx) error {
 		for _, r := range refunds {
-			key := hashed(r.Key)
+			key := record.HashKey(r.Key)
 			paid, err := s.budgets.paid(t, key)
 			if err != nil {
 				return err
@@ -107,7 +107,7 @@ func (b *budgets) waiting() bool {
 }
 
 // write puts what has changed into a transaction, and returns it for settled.
-func (b *budgets) write(t *tx) (map[[sha256.Size]byte]time.Time, error) {
+func (b *budgets) write(t *tx) (map[record.Hash]time.Time, error) {
 	b.mu.Lock()
 	carried := maps.Clone(b.changed)
 	b.mu.Unlock()
@@ -125,7 +125,7 @@ func (b *budgets) write(t *tx) (map[[sha256.Size]byte]time.Time, error) {
 }
 
 // settled forgets what is on the disk now, unless it has changed again since.
-func (b *budgets) settled(carried map[[sha256.Size]byte]time.Time) {
+func (b *budgets) settled(carried map[record.Hash]time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, paid := range carried {

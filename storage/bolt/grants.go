@@ -30,18 +30,32 @@ func (s *Store) Grant(ctx context.Context, id string) (storage.Grant, error) {
 	return read(ctx, s, func(t *tx) (storage.Grant, error) { return t.grant(id) })
 }
 
+// RecallGrant is Grant: this process sees every change at once.
+func (s *Store) RecallGrant(ctx context.Context, id string) (storage.Grant, error) {
+	return s.Grant(ctx, id)
+}
+
 // rotated is the result of Rotate.
 type rotated struct {
 	outcome storage.Outcome
 	grant   storage.Grant
 }
 
-// Rotate redeems one generation.
+// Rotate redeems one generation. It ignores the fence: what was acknowledged is on the disk.
 func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome, storage.Grant, error) {
 	result, err := write(ctx, s, func(t *tx) (rotated, error) {
 		g, err := t.grant(r.GrantID)
 		if err != nil {
 			return rotated{}, err
+		}
+		if r.UserID != "" && !g.Revoked {
+			u, err := t.user([]byte(r.UserID))
+			if err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return rotated{}, err
+			}
+			if outcome := r.DecideUser(u, err == nil); outcome != 0 {
+				return rotated{outcome, g}, nil
+			}
 		}
 		outcome, after, changed := r.Decide(g, t.now)
 		if changed {

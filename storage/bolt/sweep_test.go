@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/internal/record"
 )
 
 // count returns how many keys each bucket has, and how many bytes they are with their values.
@@ -153,7 +154,7 @@ func TestABigSweepGoesInSmallTransactions(t *testing.T) {
 		_, err := write(t.Context(), s, func(t *tx) (nothing, error) {
 			for i := range marks {
 				end := t.now.Add(time.Duration(i) * time.Second)
-				key := hashed(fmt.Sprint(i))
+				key := record.HashKey(fmt.Sprint(i))
 				if err := t.putExpiring(kindMark, key[:], encodeTime(end), end); err != nil {
 					return nothing{}, err
 				}

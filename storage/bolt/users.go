@@ -12,6 +12,11 @@ func (s *Store) User(ctx context.Context, id string) (storage.User, error) {
 	return read(ctx, s, func(t *tx) (storage.User, error) { return t.user([]byte(id)) })
 }
 
+// RecallUser is User: this process sees every change at once.
+func (s *Store) RecallUser(ctx context.Context, id string) (storage.User, error) {
+	return s.User(ctx, id)
+}
+
 // UserByName returns the user with that username.
 func (s *Store) UserByName(ctx context.Context, username string) (storage.User, error) {
 	return read(ctx, s, func(t *tx) (storage.User, error) {

@@ -36,7 +36,12 @@ func (s *Store) Grant(ctx context.Context, id string) (storage.Grant, error) {
 	return s.grant(id, time.Now())
 }
 
-// Rotate redeems one generation.
+// RecallGrant is Grant: nothing here is older than the store.
+func (s *Store) RecallGrant(ctx context.Context, id string) (storage.Grant, error) {
+	return s.Grant(ctx, id)
+}
+
+// Rotate redeems one generation. It ignores the fence, because it forgets nothing.
 func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome, storage.Grant, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, storage.Grant{}, err
@@ -46,6 +51,15 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 	g, err := s.grant(r.GrantID, now)
 	if err != nil {
 		return 0, storage.Grant{}, err
+	}
+	if r.UserID != "" && !g.Revoked {
+		u, err := s.user(r.UserID)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return 0, storage.Grant{}, err
+		}
+		if outcome := r.DecideUser(u, err == nil); outcome != 0 {
+			return outcome, g, nil
+		}
 	}
 	outcome, after, changed := r.Decide(g, now)
 	if changed {

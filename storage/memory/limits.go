@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/internal/record"
 )
 
 // Spend takes one unit from each budget, up to the first that is empty.
@@ -15,11 +16,12 @@ func (s *Store) Spend(ctx context.Context, budgets ...storage.Budget) (wait time
 	defer s.leave()
 	now := time.Now()
 	for _, b := range budgets {
-		after, wait := b.SpendOne(s.budgets[b.Key], now)
+		key := record.HashKey(b.Key)
+		after, wait := b.SpendOne(s.budgets[key], now)
 		if wait > 0 {
 			return wait, nil
 		}
-		s.budgets[b.Key] = after
+		s.budgets[key] = after
 	}
 	return 0, nil
 }
@@ -32,11 +34,12 @@ func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
 	defer s.leave()
 	now := time.Now()
 	for _, r := range refunds {
+		key := record.HashKey(r.Key)
 		// A time not after now is a full budget, so nothing is kept above the burst.
-		if after := r.Apply(s.budgets[r.Key]); after.After(now) {
-			s.budgets[r.Key] = after
+		if after := r.Apply(s.budgets[key]); after.After(now) {
+			s.budgets[key] = after
 		} else {
-			delete(s.budgets, r.Key)
+			delete(s.budgets, key)
 		}
 	}
 	return nil
@@ -48,10 +51,11 @@ func (s *Store) Remember(ctx context.Context, key string, until time.Time) (firs
 		return false, err
 	}
 	defer s.leave()
-	if time.Now().Before(s.marks[key]) {
+	hash := record.HashKey(key)
+	if time.Now().Before(s.marks[hash]) {
 		return false, nil
 	}
-	s.marks[key] = until.Round(0)
+	s.marks[hash] = until.Round(0)
 	return true, nil
 }
 
@@ -61,5 +65,5 @@ func (s *Store) Remembered(ctx context.Context, key string) (bool, error) {
 		return false, err
 	}
 	defer s.leave()
-	return time.Now().Before(s.marks[key]), nil
+	return time.Now().Before(s.marks[record.HashKey(key)]), nil
 }

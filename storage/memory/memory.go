@@ -23,8 +23,8 @@ type Store struct {
 	usernames map[string]string // username → id
 	grants    map[string][]byte
 	ring      []byte
-	budgets   map[string]time.Time // key → theoretical arrival time
-	marks     map[string]time.Time // key → end
+	budgets   map[record.Hash]time.Time // theoretical arrival time
+	marks     map[record.Hash]time.Time // end
 }
 
 // New returns an empty store.
@@ -34,8 +34,8 @@ func New() *Store {
 		users:     map[string][]byte{},
 		usernames: map[string]string{},
 		grants:    map[string][]byte{},
-		budgets:   map[string]time.Time{},
-		marks:     map[string]time.Time{},
+		budgets:   map[record.Hash]time.Time{},
+		marks:     map[record.Hash]time.Time{},
 	}
 }
 
@@ -117,7 +117,7 @@ func (s *Store) Sweep(ctx context.Context, limit int) (removed int, err error) {
 			removed++
 		}
 	}
-	for _, ends := range []map[string]time.Time{s.budgets, s.marks} {
+	for _, ends := range []map[record.Hash]time.Time{s.budgets, s.marks} {
 		for key, end := range ends {
 			if removed < limit && !now.Before(end) {
 				delete(ends, key)

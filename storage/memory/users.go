@@ -18,6 +18,11 @@ func (s *Store) User(ctx context.Context, id string) (storage.User, error) {
 	return s.user(id)
 }
 
+// RecallUser is User: nothing here is older than the store.
+func (s *Store) RecallUser(ctx context.Context, id string) (storage.User, error) {
+	return s.User(ctx, id)
+}
+
 // UserByName returns the user with that username.
 func (s *Store) UserByName(ctx context.Context, username string) (storage.User, error) {
 	if err := s.enter(ctx); err != nil {

@@ -118,6 +118,7 @@ func (k *kit) verbs() []verb {
 		{"ReplaceClient", func(ctx context.Context) error { return s.ReplaceClient(ctx, c) }},
 		{"DeleteClient", func(ctx context.Context) error { return s.DeleteClient(ctx, "c") }},
 		{"User", func(ctx context.Context) error { _, err := s.User(ctx, u.ID); return err }},
+		{"RecallUser", func(ctx context.Context) error { _, err := s.RecallUser(ctx, u.ID); return err }},
 		{"UserByName", func(ctx context.Context) error { _, err := s.UserByName(ctx, "u"); return err }},
 		{"Users", func(ctx context.Context) error { _, err := s.Users(ctx, "", 9); return err }},
 		{"CreateUser", func(ctx context.Context) error { return s.CreateUser(ctx, k.user("u2")) }},
@@ -125,6 +126,7 @@ func (k *kit) verbs() []verb {
 		{"DeleteUser", func(ctx context.Context) error { return s.DeleteUser(ctx, u.ID) }},
 		{"CreateGrant", func(ctx context.Context) error { return s.CreateGrant(ctx, k.grant("g2")) }},
 		{"Grant", func(ctx context.Context) error { _, err := s.Grant(ctx, "g"); return err }},
+		{"RecallGrant", func(ctx context.Context) error { _, err := s.RecallGrant(ctx, "g"); return err }},
 		{"Rotate", func(ctx context.Context) error { _, _, err := s.Rotate(ctx, k.rotation("g", 1, "a")); return err }},
 		{"RevokeGrant", func(ctx context.Context) error { return s.RevokeGrant(ctx, "g", "because") }},
 		{"KeyRing", func(ctx context.Context) error { _, err := s.KeyRing(ctx); return err }},
@@ -135,6 +137,14 @@ func (k *kit) verbs() []verb {
 		}},
 		{"Remember", func(ctx context.Context) error { _, err := s.Remember(ctx, "m", k.now().Add(k.unit)); return err }},
 		{"Remembered", func(ctx context.Context) error { _, err := s.Remembered(ctx, "m"); return err }},
+		{"Export", func(ctx context.Context) error {
+			for _, err := range s.Export(ctx) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		{"Ping", s.Ping},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, 9); return err }},
 	}

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // TestTheSuiteCatchesBrokenStores breaks one promise at a time. Each mutant must fail the checks that are named for
 // it (by a part of their sentence), and a sound store must pass the very same ones.
 func TestTheSuiteCatchesBrokenStores(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, userMutants, transferMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			for _, part := range m.caughtBy {
 				c := find(t, part)
@@ -104,6 +105,8 @@ type broken struct {
 	*memory.Store
 	rotate      func(context.Context, storage.Rotation) (storage.Outcome, storage.Grant, error)
 	createGrant func(context.Context, storage.Grant) error
+	recallUser  func(context.Context, string) (storage.User, error)
+	recallGrant func(context.Context, string) (storage.Grant, error)
 	grant       func(context.Context, string) (storage.Grant, error)
 	revoke      func(context.Context, string, string) error
 	client      func(context.Context, string) (storage.Client, error)
@@ -116,6 +119,8 @@ type broken struct {
 	remember    func(context.Context, string, time.Time) (bool, error)
 	sweep       func(context.Context, int) (int, error)
 	shut        func() error
+	export      func(context.Context) iter.Seq2[storage.Record, error]
+	imports     func(context.Context, iter.Seq2[storage.Record, error]) error
 }
 
 // breaking makes a mutant from a function that overrides what it wants.
@@ -125,7 +130,8 @@ func breaking(f func(b *broken)) func() storage.Store {
 		b := &broken{
 			Store: s, rotate: s.Rotate, createGrant: s.CreateGrant, grant: s.Grant, revoke: s.RevokeGrant, client: s.Client,
 			clients: s.Clients, replace: s.ReplaceClient, replaceUser: s.ReplaceUser, putRing: s.PutKeyRing, spend: s.Spend,
-			refund: s.Refund, remember: s.Remember, sweep: s.Sweep, shut: s.Close,
+			refund: s.Refund, remember: s.Remember, sweep: s.Sweep, shut: s.Close, recallUser: s.RecallUser,
+			recallGrant: s.RecallGrant, export: s.Export, imports: s.Import,
 		}
 		f(b)
 		return b
@@ -141,6 +147,20 @@ func (b *broken) CreateGrant(c context.Context, g storage.Grant) error { return 
 func (b *broken) Grant(c context.Context, id string) (storage.Grant, error) { return b.grant(c, id) }
 
 func (b *broken) RevokeGrant(c context.Context, id, why string) error { return b.revoke(c, id, why) }
+
+func (b *broken) RecallUser(c context.Context, id string) (storage.User, error) {
+	return b.recallUser(c, id)
+}
+
+func (b *broken) RecallGrant(c context.Context, id string) (storage.Grant, error) {
+	return b.recallGrant(c, id)
+}
+
+func (b *broken) Export(c context.Context) iter.Seq2[storage.Record, error] { return b.export(c) }
+
+func (b *broken) Import(c context.Context, records iter.Seq2[storage.Record, error]) error {
+	return b.imports(c, records)
+}
 
 func (b *broken) Client(c context.Context, id string) (storage.Client, error) { return b.client(c, id) }
 

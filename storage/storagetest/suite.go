@@ -30,7 +30,7 @@ import (
 
 // Harness says how to test one implementation. Only Open is required.
 type Harness struct {
-	// Open returns an empty store. The suite closes it.
+	// Open returns an empty store, each time another one. The suite closes it.
 	Open func(t testing.TB) storage.Store
 	// Bubble runs one check; synctest.Test is one, and the default calls f directly. (A bubble cannot contain t.Run,
 	// which is why the suite wraps each check and not the other way round.)
@@ -54,7 +54,8 @@ type check struct {
 func checks() []check {
 	var all []check
 	for _, part := range [][]check{
-		clientChecks, userChecks, grantChecks, rotateChecks, raceChecks, keyRingChecks, budgetChecks, markChecks, lifeChecks,
+		clientChecks, userChecks, grantChecks, rotateChecks, rotateUserChecks, recallChecks, raceChecks, keyRingChecks,
+		budgetChecks, markChecks, transferChecks, importChecks, lifeChecks,
 	} {
 		all = append(all, part...)
 	}

@@ -1,8 +1,9 @@
-// Package record holds what the stores of this module share: the JSON form of a record at rest, and what an id may
-// look like.
+// Package record holds what the stores of this module share: the JSON form of a record at rest, what an id may look
+// like, how the keys of budgets and marks are hashed, and what a record must be to be imported.
 package record
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,3 +45,10 @@ func Decode[T any](b []byte) (T, error) {
 	}
 	return v, nil
 }
+
+// Hash is the key of a budget or a mark at rest.
+type Hash [sha256.Size]byte
+
+// HashKey makes it. Those keys are made from what strangers send and may be of any length; and what somebody has typed
+// into a login form, a password in the wrong field perhaps, never reaches the disk.
+func HashKey(key string) Hash { return sha256.Sum256([]byte(key)) }
