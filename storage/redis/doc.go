@@ -1,0 +1,32 @@
+// Package redis is the store for many nodes: any number of server processes share one Redis and behave as one.
+//
+// One grant is one key. Everything that decides about a grant (redeem, revoke) is one Lua script on that key, so that
+// Redis, which runs one script at a time, is where all nodes agree, and Redis Cluster never needs two slots at once. The
+// same holds for each budget and each mark. Users and their names must change together; they share one slot by a hash
+// tag, and so do clients and their list. keys.go has every key, its type and its end of life; the scripts lie in
+// scripts, one file each.
+//
+// # What is decided where
+//
+// The scripts use the clock of Redis (TIME), so that nodes whose clocks differ decide alike. Expiry is decided by the
+// times inside the record; Redis' own expiry only tidies up afterwards.
+//
+// The driver never sends a command twice: no retries, and [once] keeps the cluster client from it too. A lost reply is
+// an unknown outcome, which the caller sees as a failure. When the caller asks again with the same attempt id the script
+// recognises it and gives the same answer.
+//
+// # What costs how many round trips
+//
+// A redemption is one: the script and a look at the user travel together. What never changes in a grant, and the user as
+// last seen, are remembered in this process ([Store.RecallGrant], [Store.RecallUser]); Rotate says when that was not good
+// enough. Clients are remembered for up to [storage.ClientFreshness] and read again in the background before that ends.
+//
+// # What can be lost
+//
+// Redis acknowledges before other machines have a write. Durability says what this store waits for; ../PROMISES.md says
+// what follows from it, with the tests that measured it. A redemption with Rotation.Fence is refused where the primary is
+// not the one under which the grant was born ("master_replid", which changes with every failover and restart): what that
+// primary knows may be older than what another one has acknowledged. Refresh tokens need no fence. Their successor is
+// derived, so that two primaries at once give out the same one, never a fork; and a redemption that was forgotten shows
+// when the successor is presented (storage.Ahead).
+package redis

@@ -1,0 +1,263 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/internal/record"
+)
+
+// CreateGrant stores a new grant.
+func (s *Store) CreateGrant(ctx context.Context, g storage.Grant) error {
+	args, err := creation(g)
+	if err != nil {
+		return err
+	}
+	err = answer(s.change(ctx, "create grant", scriptGrantCreate, []string{s.names.grant(g.ID)}, args...))
+	if err == nil {
+		s.grants.put(g.ID, g.Clone())
+	}
+	return err
+}
+
+// creation is what grant_create.lua takes.
+func creation(g storage.Grant) ([]any, error) {
+	if err := record.CheckID("grant id", g.ID); err != nil {
+		return nil, err
+	}
+	b, err := record.Encode(g)
+	if err != nil {
+		return nil, err
+	}
+	var rotated any = ""
+	if !g.RotatedAt.IsZero() {
+		rotated = micros(g.RotatedAt)
+	}
+	return []any{
+		b, g.Generation, micros(g.IdleExpiresAt), micros(g.ExpiresAt), rotated, g.Attempt, flag(g.Revoked), g.RevokedReason,
+		rand.Text(),
+	}, nil
+}
+
+// Grant returns a grant that has not expired, as Redis has it now.
+func (s *Store) Grant(ctx context.Context, id string) (storage.Grant, error) {
+	if record.CheckID("grant id", id) != nil {
+		return storage.Grant{}, ifAlive(ctx, s, storage.ErrNotFound)
+	}
+	reply, err := s.read(ctx, "grant", scriptGrantRead, s.names.grant(id))
+	if err != nil {
+		if errors.Is(err, storage.ErrNotFound) {
+			s.grants.forget(id)
+		}
+		return storage.Grant{}, err
+	}
+	g, err := decodeGrant(reply, nil)
+	if err == nil {
+		s.grants.put(id, g.Clone())
+	}
+	return g, err
+}
+
+// RecallGrant returns a grant as this process has last seen it.
+func (s *Store) RecallGrant(ctx context.Context, id string) (storage.Grant, error) {
+	if g, _, ok := s.grants.get(id); ok && time.Now().Before(g.ExpiresAt) {
+		return g.Clone(), s.alive(ctx)
+	}
+	return s.Grant(ctx, id)
+}
+
+// outcomes are what grant_rotate.lua says.
+var outcomes = map[any]storage.Outcome{
+	"rotated": storage.Rotated, "replayed": storage.Replayed, "reused": storage.Reused, "ahead": storage.Ahead,
+	"dead": storage.Dead, "fenced": storage.Fenced,
+}
+
+// Rotate redeems one generation, in one round trip where this process knows the grant.
+func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome, storage.Grant, error) {
+	if record.CheckID("grant id", r.GrantID) != nil {
+		return 0, storage.Grant{}, ifAlive(ctx, s, storage.ErrNotFound)
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return 0, storage.Grant{}, err
+	}
+	defer done()
+	var known *storage.Grant
+	if g, _, ok := s.grants.get(r.GrantID); ok {
+		known = &g
+	}
+	reply, user, err := s.redeem(ctx, r, known == nil)
+	if errors.Is(err, goredis.Nil) {
+		s.grants.forget(r.GrantID)
+		return 0, storage.Grant{}, storage.ErrNotFound
+	}
+	if err != nil {
+		return 0, storage.Grant{}, failed("rotate", err)
+	}
+	g, err := decodeGrant(tail(reply), known)
+	if err != nil {
+		return 0, storage.Grant{}, err
+	}
+	s.grants.put(g.ID, g.Clone())
+	outcome := outcomes[head(reply)]
+	if outcome == 0 {
+		return 0, storage.Grant{}, fmt.Errorf("redis: rotate: a script answered %v", head(reply))
+	}
+	if outcome == storage.Rotated || outcome == storage.Replayed {
+		if judged := r.DecideUser(user.decoded()); judged != 0 {
+			s.users.forget(r.UserID)
+			outcome = judged
+		}
+	}
+	return outcome, g, nil
+}
+
+// redeem runs the script and looks at the user. The look comes after the script, so that a refresh never succeeds that
+// began after a user was disabled; both travel in one pipeline, in a cluster to two nodes at once.
+func (s *Store) redeem(ctx context.Context, r storage.Rotation, wantRecord bool) (reply any, user *userState, err error) {
+	keys := []string{s.names.grant(r.GrantID)}
+	args := []any{
+		strconv.FormatUint(r.Generation, 10), r.Attempt, r.Grace.Microseconds(), r.IdleLifetime.Microseconds(), flag(r.Fence),
+		flag(wantRecord), s.touch(),
+	}
+	if r.UserID == "" {
+		err = s.durably(ctx, keys[0], func(d doer) error {
+			reply, err = scriptGrantRotate.run(ctx, d, keys, args...)
+			return err
+		})
+		return reply, &userState{}, err
+	}
+	if s.cfg.Durability == Local && s.cfg.Mode != Cluster {
+		return s.redeemPipelined(ctx, keys, args, r.UserID)
+	}
+	// Under Replicated the look at the user gives the replicas the time that WAIT would spend waiting. In a cluster the
+	// driver's pipelines run on all nodes at once, in no order, so the look has to wait for the script.
+	err = s.durably(ctx, keys[0], func(d doer) error {
+		if reply, err = scriptGrantRotate.run(ctx, d, keys, args...); err != nil {
+			return err
+		}
+		look := s.lookAtUser(ctx, r.UserID)
+		_ = s.client.Process(ctx, look) // look has the error
+		user = &userState{look}
+		return look.Err()
+	})
+	return reply, user, err
+}
+
+// redeemPipelined does both in one round trip to one server.
+func (s *Store) redeemPipelined(ctx context.Context, keys []string, args []any, userID string) (any, *userState, error) {
+	for _, call := range []func(context.Context, []string, []any) once{scriptGrantRotate.bySHA, scriptGrantRotate.bySource} {
+		pipe := s.client.Pipeline()
+		redeem, look := call(ctx, keys, args), s.lookAtUser(ctx, userID)
+		for _, cmd := range []goredis.Cmder{redeem, look} {
+			if err := pipe.Process(ctx, cmd); err != nil {
+				return nil, nil, err
+			}
+		}
+		_, _ = pipe.Exec(ctx) // the commands have their errors
+		if !isNoScript(redeem.Err()) {
+			return redeem.Val(), &userState{look}, errors.Join(redeem.Err(), look.Err())
+		}
+	}
+	return nil, nil, errors.New("the server forgets scripts as fast as it is told them")
+}
+
+// userState is the look at a user.
+type userState struct{ *goredis.SliceCmd }
+
+func (s *Store) lookAtUser(ctx context.Context, id string) *goredis.SliceCmd {
+	return goredis.NewSliceCmd(ctx, "HMGET", s.names.user(id), "version", "epoch", "disabled")
+}
+
+// decoded is the user as far as DecideUser looks.
+func (u *userState) decoded() (user storage.User, found bool) {
+	if u.SliceCmd == nil || u.Val()[0] == nil {
+		return user, false
+	}
+	number := func(i int) uint64 {
+		text, _ := u.Val()[i].(string)
+		n, _ := strconv.ParseUint(text, 10, 64) // our own scripts wrote it; anything else matches nobody
+		return n
+	}
+	return storage.User{Version: number(0), Epoch: number(1), Disabled: number(2) != 0}, true
+}
+
+// RevokeGrant ends a grant for ever.
+func (s *Store) RevokeGrant(ctx context.Context, id, reason string) error {
+	if record.CheckID("grant id", id) != nil {
+		return ifAlive(ctx, s, nil)
+	}
+	defer s.grants.forget(id)
+	return answer(s.change(ctx, "revoke grant", scriptGrantRevoke, []string{s.names.grant(id)}, reason, s.touch()))
+}
+
+// head is the first element of a reply.
+func head(reply any) any {
+	if rows, ok := reply.([]any); ok && len(rows) > 0 {
+		return rows[0]
+	}
+	return nil
+}
+
+// tail is the rest.
+func tail(reply any) any {
+	if rows, ok := reply.([]any); ok && len(rows) > 0 {
+		return rows[1:]
+	}
+	return nil
+}
+
+// decodeGrant reads {generation, rotated, attempt, idle, reason, record}. known, if not nil, stands in for the record.
+func decodeGrant(reply any, known *storage.Grant) (storage.Grant, error) {
+	rows, _ := reply.([]any)
+	if len(rows) < 5 {
+		return storage.Grant{}, fmt.Errorf("redis: a grant was answered with %d fields", len(rows))
+	}
+	text := func(i int) string { s, _ := rows[i].(string); return s }
+	var g storage.Grant
+	if known != nil {
+		g = known.Clone()
+	} else {
+		if len(rows) < 6 {
+			return g, errors.New("redis: a grant was answered without its record")
+		}
+		var err error
+		if g, err = record.Decode[storage.Grant]([]byte(text(5))); err != nil {
+			return g, err
+		}
+	}
+	var err error
+	if g.Generation, err = strconv.ParseUint(text(0), 10, 64); err != nil {
+		return g, fmt.Errorf("redis: generation of a grant: %w", err)
+	}
+	idle, err := strconv.ParseInt(text(3), 10, 64)
+	if err != nil {
+		return g, fmt.Errorf("redis: idle end of a grant: %w", err)
+	}
+	if rows[1] != nil {
+		rotated, err := strconv.ParseInt(text(1), 10, 64)
+		if err != nil {
+			return g, fmt.Errorf("redis: rotation of a grant: %w", err)
+		}
+		g.RotatedAt, g.Attempt = instant(rotated), text(2)
+	}
+	// The record has what was asked for to the nanosecond; the fields have µs.
+	switch idle {
+	case micros(g.IdleExpiresAt):
+	case micros(g.ExpiresAt):
+		g.IdleExpiresAt = g.ExpiresAt
+	default:
+		g.IdleExpiresAt = instant(idle)
+	}
+	if g.Revoked = rows[4] != nil; g.Revoked {
+		g.RevokedReason = text(4)
+	}
+	return g, nil
+}
