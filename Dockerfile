@@ -11,14 +11,13 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/ingam ./cmd/resource \
-    && mkdir -m 700 /out/data /out/secrets && cp /etc/ssl/certs/ca-certificates.crt /out/
+    && mkdir -p /out/owned && mkdir -m 700 /out/owned/data /out/owned/secrets && cp /etc/ssl/certs/ca-certificates.crt /out/
 
 FROM scratch AS ingam
 COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/ingam /ingam
 # Volumes mounted here take over the owner: the store and the master key are the server's alone.
-COPY --from=build --chown=65532:65532 /out/data /data
-COPY --from=build --chown=65532:65532 /out/secrets /secrets
+COPY --from=build --chown=65532:65532 /out/owned/ /
 USER 65532:65532
 ENV INGAM_DATA_DIR=/data
 EXPOSE 8080
