@@ -3,22 +3,25 @@ package bolt
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/ingam/ingam/storage"
 )
 
-// sessions is how many grants a child redeems at the same time.
+// full tells whether the long figures are wanted.
+func full() bool { return os.Getenv("INGAM_FULL") == "1" }
+
+// sessions is how many rounds a child works through at the same time.
 const sessions = 6
 
-// rotateUntilKilled is the child: it makes grants of its own, redeems one generation after the other, and tells each
-// success only when the store has.
-func rotateUntilKilled(ctx context.Context, path, cycle string) error {
+// workUntilKilled is the child: it does one round after the other, and tells each step only when the store has
+// acknowledged it.
+func workUntilKilled(ctx context.Context, path, cycle string) error {
 	s, err := Open(ctx, path, Options{})
 	if err != nil {
 		return err
@@ -26,20 +29,9 @@ func rotateUntilKilled(ctx context.Context, path, cycle string) error {
 	failed := make(chan error)
 	for i := range sessions {
 		go func() {
-			id := fmt.Sprintf("%s-%d", cycle, i)
-			if err := s.CreateGrant(ctx, benchGrant(id)); err != nil {
-				failed <- err
-				return
-			}
-			for generation := uint64(1); ; generation++ {
-				r := storage.Rotation{GrantID: id, Generation: generation, Attempt: "a", IdleLifetime: time.Hour}
-				outcome, _, err := s.Rotate(ctx, r)
-				if err != nil || outcome != storage.Rotated {
-					failed <- fmt.Errorf("%s generation %d: %v, %w", id, generation, outcome, err)
-					return
-				}
-				// One write for each line: the pipe gets it whole or not at all.
-				if _, err := fmt.Fprintf(os.Stdout, "%s %d\n", id, generation); err != nil {
+			for n := 0; ; n++ {
+				r := round(fmt.Sprintf("%s-%d-%d%c", cycle, i, n, "rdk"[(n+i)%3]))
+				if err := r.work(ctx, s, 1, stepsDone); err != nil {
 					failed <- err
 					return
 				}
@@ -49,66 +41,180 @@ func rotateUntilKilled(ctx context.Context, path, cycle string) error {
 	return <-failed
 }
 
-// TestAfterKillNothingAcknowledgedIsLostAndNothingIsRedeemedTwice is threat S1 (and R8): a process dies at any
-// moment, again and again on the same file.
+// work does some steps and says so.
+func (r round) work(ctx context.Context, s *Store, from, to int) error {
+	for step := from; step <= to; step++ {
+		if err := r.do(ctx, s, step); err != nil {
+			return err
+		}
+		if err := say("%s %d", r, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// say is one write for each line: a pipe gets it whole or not at all.
+func say(format string, args ...any) error {
+	_, err := fmt.Fprintf(os.Stdout, format+"\n", args...)
+	return err
+}
+
+// TestAfterKillNothingAcknowledgedIsLostAndNothingIsRedeemedTwice is threat S1 (plan T3, and R8): a process dies at any
+// moment, again and again on the same file, and INV1 to INV6 hold for all that it has acknowledged.
 func TestAfterKillNothingAcknowledgedIsLostAndNothingIsRedeemedTwice(t *testing.T) {
+	cycles := 25
+	if full() {
+		cycles = 500
+	}
 	path := filepath.Join(t.TempDir(), "ingam.db")
-	redeemed := map[string]uint64{} // grant → last generation that a child has been told is redeemed
+	all, total, opening := newLedger(), newLedger(), time.Duration(0)
 	acknowledged := 0
-	for cycle := range 25 {
-		alive := map[string]uint64{}
-		for id, generation := range runAndKill(t, path, fmt.Sprint(cycle)) {
-			redeemed[id], alive[id] = generation, generation
-			acknowledged += int(generation)
-		}
+	for cycle := range cycles {
+		l := runAndKill(t, path, fmt.Sprint(cycle))
+		before := time.Now()
 		s := open(t, path)
-		for id, generation := range redeemed {
-			g, err := s.Grant(t.Context(), id)
-			// At most one rotation was on its way when the process died.
-			if err != nil || g.Generation < generation+1 || g.Generation > generation+2 {
-				t.Fatalf("cycle %d: %s was redeemed up to %d, and is stored with %d, %v", cycle, id, generation, g.Generation, err)
-			}
-		}
-		for id, generation := range alive {
-			r := storage.Rotation{GrantID: id, Generation: generation, Attempt: "thief", IdleLifetime: time.Hour}
-			if outcome, _, err := s.Rotate(t.Context(), r); err != nil || outcome != storage.Reused {
-				t.Fatalf("cycle %d: %s generation %d again: %v, %v; want reused", cycle, id, generation, outcome, err)
-			}
+		opening = max(opening, time.Since(before))
+		verifyFile(t.Context(), s, l)
+		l.verify(t.Context(), s)
+		for r, acked := range l.steps {
+			acknowledged += acked
+			l.attack(t.Context(), s, r)
 		}
 		must(t, s.Close())
+		for r := range l.steps {
+			all.steps[r] = stepUser // the rest has changed in the attack
+		}
+		total.add(l)
+		if !l.ok() {
+			t.Fatalf("cycle %d: lost %d, doubled %d, broken %d: %s", cycle, l.lost, l.doubled, l.broken, strings.Join(l.faults, "; "))
+		}
 	}
-	if acknowledged < 25*sessions {
-		t.Errorf("only %d rotations were acknowledged: this test proves little", acknowledged)
+	verifyEarlier(t, path, all)
+	total.add(all)
+	if acknowledged < cycles*sessions {
+		t.Errorf("only %d steps were acknowledged: this test proves little", acknowledged)
 	}
-	t.Logf("%d acknowledged rotations of %d grants survived 25 kills", acknowledged, len(redeemed))
+	t.Logf("PROMISE bolt kill cycles=%d acknowledged=%d lost=%d double=%d broken=%d slowest_open=%v",
+		cycles, acknowledged, total.lost, total.doubled, total.broken, opening.Round(10*time.Microsecond))
+}
+
+// add sums up what was found.
+func (l *ledger) add(other *ledger) {
+	l.lost, l.doubled, l.broken = l.lost+other.lost, l.doubled+other.doubled, l.broken+other.broken
+	l.faults = append(l.faults, other.faults...)
+}
+
+// verifyEarlier looks at the end for what was acknowledged in all cycles.
+func verifyEarlier(t *testing.T, path string, all *ledger) {
+	t.Helper()
+	s := open(t, path)
+	verifyFile(t.Context(), s, all)
+	for r := range all.steps {
+		if _, err := s.User(t.Context(), r.user()); err != nil {
+			all.fault(&all.lost, "%s: user, at the end: %v", r, err)
+		}
+	}
+	if !all.ok() {
+		t.Errorf("at the end: lost %d, broken %d: %s", all.lost, all.broken, strings.Join(all.faults, "; "))
+	}
+}
+
+// verifyFile is bbolt's own check, and ours of the two indexes.
+func verifyFile(ctx context.Context, s *Store, l *ledger) {
+	_, err := read(ctx, s, func(t *tx) (nothing, error) {
+		var errs []error
+		for err := range t.Check() {
+			errs = append(errs, err)
+		}
+		if len(errs) > 0 {
+			return nothing{}, errors.Join(errs...)
+		}
+		keys := func(bucket []byte) int { return t.Bucket(bucket).Stats().KeyN }
+		if n, want := keys(bucketExpiry), keys(bucketGrants)+keys(bucketBudgets)+keys(bucketMarks); n != want {
+			errs = append(errs, fmt.Errorf("%d entries in the expiry index, want %d", n, want))
+		}
+		if n, want := keys(bucketUsernames), keys(bucketUsers); n != want {
+			errs = append(errs, fmt.Errorf("%d usernames for %d users", n, want))
+		}
+		return nothing{}, errors.Join(errs...)
+	})
+	if err != nil {
+		l.fault(&l.broken, "file: %v", err)
+	}
+}
+
+// INV11: the checks above find a store that has forgotten its last second.
+func TestALedgerFindsWhatAStoreHasForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ingam.db")
+	runAndKill(t, path, "early")
+	earlier, err := os.ReadFile(path)
+	must(t, err)
+	l := runAndKill(t, path, "late")
+	must(t, os.WriteFile(path, earlier, 0o600))
+	s := open(t, path)
+	l.verify(t.Context(), s)
+	for r := range l.steps {
+		l.attack(t.Context(), s, r)
+	}
+	if l.lost == 0 || l.doubled == 0 {
+		t.Errorf("lost %d, doubled %d: want some of both", l.lost, l.doubled)
+	}
+	for name, forget := range map[string]func(context.Context, *Store, round) error{
+		"a rotation": func(ctx context.Context, s *Store, r round) error {
+			g, err := s.Grant(ctx, r.grant())
+			g.Generation--
+			return errors.Join(err, overwrite(ctx, s, g.ID, encodeGrant(g)))
+		},
+		"that nobody has asked": func(ctx context.Context, s *Store, r round) error {
+			g, err := s.Grant(ctx, r.grant())
+			g.Generation++
+			return errors.Join(err, overwrite(ctx, s, g.ID, encodeGrant(g)))
+		},
+		"a revocation": func(ctx context.Context, s *Store, r round) error {
+			g, err := s.Grant(ctx, r.grant())
+			g.Revoked = false
+			return errors.Join(err, overwrite(ctx, s, g.ID, encodeGrant(g)))
+		},
+	} {
+		l, r := newLedger(), round(name+" r")
+		for step := 1; step <= stepsDone; step++ {
+			must(t, r.do(t.Context(), s, step))
+			l.steps[r] = step
+		}
+		if l.verify(t.Context(), s); !l.ok() {
+			t.Errorf("%s: faults before anything is wrong: %v", name, l.faults)
+		}
+		must(t, forget(t.Context(), s, r))
+		if l.verify(t.Context(), s); l.lost+l.broken != 1 {
+			t.Errorf("%s: lost %d, broken %d; want one", name, l.lost, l.broken)
+		}
+	}
+}
+
+func overwrite(ctx context.Context, s *Store, id string, value []byte) error {
+	_, err := write(ctx, s, func(t *tx) (nothing, error) { return nothing{}, t.put(bucketGrants, []byte(id), value) })
+	return err
 }
 
 // runAndKill lets a child work for a moment and returns what it has acknowledged.
-func runAndKill(t *testing.T, path, cycle string) map[string]uint64 {
+func runAndKill(t *testing.T, path, cycle string) *ledger {
 	t.Helper()
-	cmd := childCommand(t, "rotate", path, cycle)
+	cmd := childCommand(t, "work", path, cycle)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	last := map[string]uint64{}
+	l := newLedger()
 	var kill *time.Timer
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var id string
-		var generation uint64
-		if _, err := fmt.Sscan(lines.Text(), &id, &generation); err != nil {
-			t.Fatalf("child says %q", lines.Text())
-		}
-		if last[id]+1 != generation {
-			t.Errorf("%s: generation %d was redeemed after %d", id, generation, last[id])
-		}
-		last[id] = generation
+		must(t, l.take(lines.Text()))
 		if kill == nil { // it works: now it has not long to live
-			kill = time.AfterFunc(rand.N(60*time.Millisecond), func() { _ = cmd.Process.Kill() })
+			kill = time.AfterFunc(5*time.Millisecond+rand.N(55*time.Millisecond), func() { _ = cmd.Process.Kill() })
 		}
 	}
-	if err := cmd.Wait(); err == nil || kill == nil {
+	if err := cmd.Wait(); err == nil || kill == nil || cmd.ProcessState.ExitCode() == childFailed {
 		t.Fatalf("the child was not killed at work: %v", err)
 	}
-	return last
+	return l
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -67,8 +68,8 @@ type Store struct {
 var _ storage.Store = (*Store)(nil)
 
 // Open opens the store in the file at path, and makes folder and file if there are none. At most one process can have
-// it open: the next one gets an error that wraps storage.ErrInUse, at once. Data of a newer version of this program
-// is left alone; then the error wraps storage.ErrNewerSchema.
+// it open: the next one gets an error that wraps storage.ErrInUse, at once, and names the holder where the system tells
+// it (Linux). Data of a newer version of this program is left alone; then the error wraps storage.ErrNewerSchema.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -141,6 +142,9 @@ func openFile(path string) (*bbolt.DB, error) {
 		},
 	})
 	if errors.Is(err, berrors.ErrTimeout) {
+		if by := holder(path); by != "" {
+			return nil, fmt.Errorf("%w: %s", storage.ErrInUse, by)
+		}
 		return nil, storage.ErrInUse
 	}
 	return db, err
@@ -176,8 +180,7 @@ var crashPoint = func(string) {}
 // two processes that create at the same time one makes the file, and then both try to open that one.
 func create(path string) (err error) {
 	dir := filepath.Dir(path)
-	_, statErr := os.Stat(dir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(dir, filepath.Base(path)+newSuffix+"*") // 0600
@@ -211,8 +214,20 @@ func create(path string) (err error) {
 		return err
 	}
 	crashPoint("linked")
-	if statErr != nil {
-		_ = syncDir(filepath.Dir(dir)) // the new folder's own name; a parent that we may not read is not ours
+	return nil
+}
+
+// makeFolder makes dir with all that is missing above it. A new folder's name is on the disk when the folder above it is;
+// whoever made one may have died before that, so all of them are synced, and before there is a store inside.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for above := filepath.Dir(dir); above != dir; dir, above = above, filepath.Dir(above) {
+		// A folder that we may not read, or that cannot be synced, was not made by us.
+		if err := syncDir(above); errors.Is(err, syscall.EIO) {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/ingam/ingam/storage/internal/record"
 )
 
 var errClosed = errors.New("bolt: the store is closed")
@@ -188,7 +189,7 @@ func (s *Store) together(batch []*call) (spoilt bool) {
 // commit adds the changed budgets and ends the transaction.
 func (s *Store) commit(t *tx) error {
 	t.now = now()
-	var carried map[[sha256.Size]byte]time.Time
+	var carried map[record.Hash]time.Time
 	err := safely(func() (err error) {
 		if carried, err = s.budgets.write(t); err != nil {
 			return errors.Join(err, t.Rollback())
