@@ -17,8 +17,8 @@
 // # Answers
 //
 // Errors are {"error":"…","error_description":"…"}. A record that comes from a file of the operator answers 409
-// read_only and names the file. A failure of the store is 503, never "not found". No answer holds a hash; a secret is
-// in exactly one answer, the one that made it.
+// read_only and names the file. A failure of the store is 503, never "not found". No answer holds a hash but the backup,
+// which is given over the socket only; a secret is in exactly one answer, the one that made it.
 package admin
 
 import (
@@ -42,6 +42,8 @@ type Config struct {
 	Audit  *audit.Recorder
 	// Log receives failures of the store, once each; nil discards.
 	Log *slog.Logger
+	// Source is the kind of store ("bolt", "redis"), for the first line of backups.
+	Source string
 }
 
 // api is the handler's state: only what it was given.
@@ -50,6 +52,7 @@ type api struct {
 	hasher *credential.Hasher
 	audit  *audit.Recorder
 	log    *slog.Logger
+	source string
 }
 
 // handler answers a request, or returns why not; api.serve turns the error into the answer.
@@ -63,7 +66,7 @@ func New(c Config) http.Handler {
 	if c.Store == nil || c.Hasher == nil {
 		panic("admin.New: Config needs a Store and a Hasher")
 	}
-	a := &api{store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log}
+	a := &api{store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log, source: c.Source}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -79,6 +82,7 @@ func New(c Config) http.Handler {
 func (a *api) routes() map[string]methods {
 	return map[string]methods{
 		"/admin/v1/status": {http.MethodGet: a.status},
+		"/admin/v1/backup": {http.MethodGet: a.backup},
 
 		"/admin/v1/users":                     {http.MethodGet: a.listUsers, http.MethodPost: a.createUser},
 		"/admin/v1/users/{username}":          {http.MethodGet: a.showUser, http.MethodDelete: a.removeUser},

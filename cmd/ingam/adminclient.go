@@ -58,20 +58,20 @@ func (a *app) withAdmin(cmd *cobra.Command, do func(ctx context.Context, c *admi
 
 // connectAdmin asks the socket first and opens the store only when nobody listens there.
 func (a *app) connectAdmin(cmd *cobra.Command) (*adminClient, error) {
-	dir, err := a.dataDir(cmd)
+	cfg, err := a.storeConfig(cmd)
 	if err != nil {
 		return nil, err
 	}
-	c, err := connectSocket(cmd.Context(), dir)
+	c, err := connectSocket(cmd.Context(), cfg.DataDir)
 	if err != nil || c != nil {
 		return c, err
 	}
-	offline, failure := a.connectOffline(cmd, dir)
+	offline, failure := a.connectOffline(cmd, cfg)
 	if failure == nil {
 		return offline, nil
 	}
 	// A server that has just started has the store and is at the socket by now.
-	if c, err := connectSocket(cmd.Context(), dir); err == nil && c != nil {
+	if c, err := connectSocket(cmd.Context(), cfg.DataDir); err == nil && c != nil {
 		return c, nil
 	}
 	return nil, failure
@@ -108,15 +108,16 @@ func unlessNobodyListens(path string, err error) error {
 
 // connectOffline opens the store and serves the admin API to this process alone. Failures of the store go to stderr;
 // so do audit events with --verbose, since there is no server whose log could hold them.
-func (a *app) connectOffline(cmd *cobra.Command, dir string) (*adminClient, error) {
-	// Taken from it are the cost of hashes and the records of files; what else may be wrong there does not stop an
-	// administrator.
-	cfg, _ := a.loadConfig(cmd)
+//
+// Taken from the configuration are the store, the cost of hashes and the records of files; what else may be wrong there
+// does not stop an administrator.
+func (a *app) connectOffline(cmd *cobra.Command, cfg *config) (*adminClient, error) {
+	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	hasher, err := credential.NewHasher(cfg.hasher())
 	if err != nil {
 		return nil, usageError{err}
 	}
-	store, err := a.openOffline(cmd.Context(), dir)
+	store, err := cfg.openOffline(cmd.Context(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +131,12 @@ func (a *app) connectOffline(cmd *cobra.Command, dir string) (*adminClient, erro
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	recorder := &audit.Recorder{}
 	if verbose, _ := cmd.Flags().GetBool("verbose"); verbose {
 		recorder.Log = log
 	}
-	handler := admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log})
-	return newAdminClient(inProcess{handler}, "no server is running: opened the store in "+dir, store.Close), nil
+	handler := admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: cfg.StorageDriver})
+	return newAdminClient(inProcess{handler}, "no server is running: opened the store in "+cfg.storeName(), store.Close), nil
 }
 
 func newAdminClient(transport http.RoundTripper, peer string, close func() error) *adminClient {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -63,29 +65,37 @@ func exitStatus(err error) int {
 	}
 }
 
-// dataDir says which data folder a command works on: --data-dir, INGAM_DATA_DIR, data_dir of the configuration file,
-// or the default. Problems elsewhere in the configuration do not stop an administrator from reaching the server.
-func (a *app) dataDir(cmd *cobra.Command) (string, error) {
+// storeConfig says which data folder and which store a command works on: flags, the environment, the configuration file,
+// or the defaults. Problems elsewhere in the configuration do not stop an administrator from reaching the server.
+func (a *app) storeConfig(cmd *cobra.Command) (*config, error) {
 	cfg, problems := a.loadConfig(cmd)
-	if relevant := problems.about("data_dir"); len(relevant) > 0 {
-		return "", usageError{relevant}
+	relevant := problems.about("data_dir")
+	for _, s := range cfg.storageSettings() {
+		for _, p := range problems.about(s.key) {
+			if !slices.Contains(relevant, p) {
+				relevant = append(relevant, p)
+			}
+		}
 	}
-	return cfg.DataDir, nil
+	return cfg, relevant.asError()
 }
 
-// openOffline opens the store of a data folder for a command that found no running server. It makes neither the folder
-// nor the file: a mistyped path must not look like an empty server.
-func (a *app) openOffline(ctx context.Context, dataDir string) (storage.Store, error) {
-	path := filepath.Join(dataDir, storeFile)
+// openOffline opens the store for a command that found no running server on this machine. It makes nothing: a mistyped
+// path must not look like an empty server.
+func (c *config) openOffline(ctx context.Context, log *slog.Logger) (storage.Store, error) {
+	if c.StorageDriver == driverRedis {
+		return c.openRedis(ctx, log)
+	}
+	path := filepath.Join(c.DataDir, storeFile)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("no server is running on %s and there is no store in it; "+
-			"name the right folder with --data-dir or --config, or start the server once", dataDir)
+			"name the right folder with --data-dir or --config, or start the server once", c.DataDir)
 	}
 	store, err := bolt.Open(ctx, path, bolt.Options{})
 	switch {
 	case errors.Is(err, storage.ErrInUse):
 		return nil, fmt.Errorf("%s is in use by a running server that does not answer on %s; stop it first",
-			path, filepath.Join(dataDir, adminSocket))
+			path, filepath.Join(c.DataDir, adminSocket))
 	case err != nil:
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}

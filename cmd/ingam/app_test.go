@@ -79,10 +79,13 @@ func TestAdministrationWorksWhileOtherSettingsAreWrongButNotWhenTheFolderIsUnsur
 		"log: {level: loud}\ndata_dir: here": "here",
 		"data_dir: [here]":                   "",
 		"data_dir: 'here":                    "",
+		"storage: {driver: blot}":            "", // which store is meant?
+		"storage: {redis: {timeout: never}}": "",
 	} {
 		writeFile(t, defaultConfigFile, text)
-		if got, err := a.dataDir(cmd); got != want || (err != nil) != (want == "") || exitStatus(err) == exitFailed {
-			t.Errorf("%s: %q, %v", text, got, err)
+		got, err := a.storeConfig(cmd)
+		if (err != nil) != (want == "") || err == nil && got.DataDir != want || exitStatus(err) == exitFailed {
+			t.Errorf("%s: %q, %v", text, got.DataDir, err)
 		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/keys"
 	"github.com/ingam/ingam/storage"
-	"github.com/ingam/ingam/storage/bolt"
 )
 
 // instance is an authorization server with everything behind it, before any port opens.
@@ -31,6 +30,7 @@ type instance struct {
 	public   *authserver.Server
 	admin    http.Handler // for the socket
 	internal http.Handler
+	health   *health // of a store that other servers share, else nil
 	log      *slog.Logger
 }
 
@@ -42,7 +42,7 @@ func build(
 	if err := makeDataDir(c.DataDir, log); err != nil {
 		return nil, err
 	}
-	store, err := openStore(ctx, c.DataDir)
+	store, watch, err := c.openStore(ctx, log)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func build(
 	ring, err := keys.Open(ctx, keys.Config{Store: store, Master: master})
 	if errors.Is(err, keys.ErrWrongMasterKey) {
 		return nil, usagef("keys.master_key (%s) is not the key under which the store in %s was made: %w",
-			c.origin("keys.master_key"), c.DataDir, err)
+			c.origin("keys.master_key"), c.storeName(), err)
 	}
 	if err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func build(
 	if err != nil {
 		return nil, usageError{err}
 	}
-	in := &instance{store: all, ring: ring, public: public, log: log}
-	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log})
+	in := &instance{store: all, ring: ring, public: public, health: watch, log: log}
+	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver})
 	// On the socket the file mode decides who may administer; over TCP a token does, and without one the API is not there.
 	var overTCP http.Handler
 	if c.Admin.Token != "" {
@@ -126,19 +126,6 @@ func (s staticRecords) over(store storage.Store) (storage.Store, error) {
 		return nil, usageError{err}
 	}
 	return all, nil
-}
-
-// openStore opens the embedded store, making it if it is not there.
-func openStore(ctx context.Context, dataDir string) (storage.Store, error) {
-	path := filepath.Join(dataDir, storeFile)
-	store, err := bolt.Open(ctx, path, bolt.Options{})
-	if errors.Is(err, storage.ErrInUse) {
-		return nil, fmt.Errorf("%s is in use: another server runs on %s", path, dataDir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return store, nil
 }
 
 // makeDataDir makes the data folder for its owner only. One that others can look into is left as the operator made
@@ -220,8 +207,12 @@ const (
 	sweepBatch        = 500
 )
 
-// housekeeping removes what has expired and looks for new keys, until ctx ends. Nothing waits for it.
+// housekeeping removes what has expired, looks for new keys and watches a shared store, until ctx ends. Nothing waits
+// for it.
 func (in *instance) housekeeping(ctx context.Context) {
+	if in.health != nil {
+		go in.health.watch(ctx)
+	}
 	ticker := time.NewTicker(housekeepingEvery)
 	defer ticker.Stop()
 	for {
@@ -264,6 +255,9 @@ func (in *instance) warnAbout(ctx context.Context, c *config) {
 	if strings.HasPrefix(c.Issuer, "https:") && c.TLS.CertFile == "" && len(c.TrustedProxies) == 0 {
 		in.log.Warn("trusted_proxies is empty though something else must end TLS here: " +
 			"all sign-ins come from one address and share its budget of guesses")
+	}
+	if unused := c.unusedRedis(); len(unused) > 0 {
+		in.log.Warn("storage.redis is configured and not used: storage.driver is "+c.StorageDriver, "settings", unused)
 	}
 	if c.InsecureHTTPIssuer {
 		in.log.Warn("insecure_http_issuer is on: anyone on the network can read passwords and tokens", "issuer", c.Issuer)

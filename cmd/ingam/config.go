@@ -20,7 +20,7 @@ const (
 )
 
 // foreignEnv are beginnings of names in the environment that belong to our tests and to the resource server.
-var foreignEnv = []string{"INGAM_REQUIRE", "INGAM_RESOURCE_", "INGAM_TEST_"}
+var foreignEnv = []string{"INGAM_FULL", "INGAM_REQUIRE", "INGAM_RESOURCE_", "INGAM_TEST_"}
 
 // loadConfig reads all layers, the weakest first: default, file, environment, flag. It returns what it could read
 // together with everything that is wrong with it; whether the result is enough to serve is for [config.check] to say.
@@ -87,6 +87,10 @@ func (c *config) check(before problems) (found problems) {
 	}
 	if _, err := credential.NewHasher(c.hasher()); err != nil {
 		bad("passwords", "", err.Error())
+	}
+	if c.StorageDriver == driverRedis {
+		_, wrong := c.redisConfig(before, nil)
+		found = append(found, wrong...)
 	}
 	switch {
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):

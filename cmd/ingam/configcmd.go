@@ -34,6 +34,8 @@ type checkReport struct {
 	Clients  int             `json:"clients"`
 	Users    int             `json:"users"`
 	Problems []problemReport `json:"problems"`
+	// Warnings are about what is allowed and probably a mistake.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // problemReport is a problem for programs.
@@ -63,10 +65,16 @@ func newConfigCheckCommand(a *app, p *printer) *cobra.Command {
 				OK: len(found) == 0, File: c.file, Problems: []problemReport{},
 				Clients: len(static.clients), Users: len(static.users),
 			}
+			if unused := c.unusedRedis(); len(unused) > 0 {
+				r.Warnings = append(r.Warnings, fmt.Sprintf("%s: not used, since storage.driver is %s", strings.Join(unused, ", "), c.StorageDriver))
+			}
 			for _, f := range found {
 				r.Problems = append(r.Problems, problemReport{f.at.file, f.at.line, f.at.column, f.key, f.value, f.message})
 			}
 			err := p.print(r, func(w *tabwriter.Writer) {
+				for _, warning := range r.Warnings {
+					p.remark("warning: %s", warning)
+				}
 				row(w, fmt.Sprintf("%s: no problems; %d clients and %d users in files",
 					orDefault(c.file, "no configuration file"), r.Clients, r.Users))
 			})

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ingam/ingam/storage/redis/redistest"
 )
 
 // The tests in e2e_*_test.go and foreign_*_test.go build both programs once and run them as an operator does: as
@@ -24,7 +26,7 @@ const patience = 60 * time.Second
 var built string
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	status := redistest.Main(m)
 	if built != "" {
 		_ = os.RemoveAll(built)
 	}

@@ -219,6 +219,11 @@ func TestCommandsTakeNoSecretAsAnArgument(t *testing.T) {
 		{"client", "rotate-secret", "web", secret},
 		{"serve", "--admin-token", secret},
 		{"serve", "--keys-master-key", secret},
+		{"serve", "--storage-redis-password=" + secret},
+		{"store", "init", "--storage-redis-password", secret},
+		{"store", "doctor", "--storage-redis-sentinel-password=" + secret},
+		{"store", "copy", "--from", "redis://:" + secret + "@localhost:6379", "--to", "redis"},
+		{"store", "doctor", "--storage-driver", "redis", "--storage-redis-addresses", "redis://:" + secret + "@localhost:6379"},
 	} {
 		r := s.command(t, "", args...)
 		if r.status != exitUsage || strings.Contains(r.stdout+r.stderr, secret) {

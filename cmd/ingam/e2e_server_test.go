@@ -29,6 +29,14 @@ var manyGuesses = []string{
 // newServer makes folder and master key as the README says and starts the server.
 func newServer(t *testing.T, env ...string) *server {
 	t.Helper()
+	s := prepareServer(t, env...)
+	s.start(t)
+	return s
+}
+
+// prepareServer is newServer without the start.
+func prepareServer(t *testing.T, env ...string) *server {
+	t.Helper()
 	address := freeAddress(t)
 	s := &server{dir: t.TempDir(), address: address, issuer: "http://" + address}
 	key := filepath.Join(s.dir, "master.key")
@@ -39,7 +47,6 @@ func newServer(t *testing.T, env ...string) *server {
 		"INGAM_ISSUER=" + s.issuer, "INGAM_LISTEN=" + address, "INGAM_ADMIN_LISTEN=127.0.0.1:0",
 		"INGAM_KEYS_MASTER_KEY_FILE=" + key, "INGAM_DATA_DIR=" + s.data(),
 	}, env...)
-	s.start(t)
 	return s
 }
 

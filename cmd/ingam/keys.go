@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -65,23 +65,16 @@ func newMasterKeyCommand(p *printer) *cobra.Command {
 	return cmd
 }
 
-// writeMasterKey writes a new master key to a file that does not exist yet. It appears whole or not at all, so that a
-// machine that stops at the wrong moment leaves no half key behind.
+// writeMasterKey writes a new master key to a file that does not exist yet. Of two that start at once, one makes it and
+// the other sees its key.
 func writeMasterKey(path string, ifMissing bool) (made bool, err error) {
 	if _, err := os.Stat(path); err == nil && ifMissing { // before anything else: the folder may be read-only
 		return false, nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".master-key-") // mode 0600
-	if err != nil {
-		return false, fmt.Errorf("write the master key: %w", err)
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // linked to its name by then, or of no use
-	_, err = temp.WriteString(keys.NewMasterKey().Text() + "\n")
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return false, fmt.Errorf("write the master key: %w", err)
-	}
-	// Unlike a rename, a link fails where the name is taken: of two that start at once, one wins and the other sees its key.
-	err = os.Link(temp.Name(), path)
+	err = writeNew(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, keys.NewMasterKey().Text()+"\n")
+		return err
+	})
 	switch {
 	case err == nil:
 		return true, nil

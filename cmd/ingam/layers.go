@@ -45,10 +45,7 @@ func (l *layers) report(s setting, text string, at position, wrong string) {
 	if wrong == "" {
 		return
 	}
-	if s.secret {
-		text = ""
-	}
-	l.bad(at, s.key, text, wrong)
+	l.bad(at, s.key, s.shown(text), wrong)
 }
 
 // file applies the configuration file.
@@ -125,7 +122,7 @@ func (l *layers) list(s setting, v *node) {
 			continue
 		}
 		if wrong := s.setList([]string{item.text}); wrong != "" {
-			l.bad(item.at, s.key, item.text, wrong)
+			l.bad(item.at, s.key, s.shown(item.text), wrong)
 			continue
 		}
 		items = append(items, item.text)

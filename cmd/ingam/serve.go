@@ -42,8 +42,11 @@ func (a *app) loadAll(cmd *cobra.Command) (*config, staticRecords, problems) {
 }
 
 // addSettingFlags gives a command a flag for each setting of the table but the secrets.
-func addSettingFlags(cmd *cobra.Command) {
-	for _, s := range new(config).settings() {
+func addSettingFlags(cmd *cobra.Command) { addFlagsOf(cmd, new(config).settings()) }
+
+// addFlagsOf gives a command a flag for each of some settings but the secrets.
+func addFlagsOf(cmd *cobra.Command, rows []setting) {
+	for _, s := range rows {
 		if s.secret || s.key == "data_dir" { // data_dir is a flag of every command
 			continue
 		}
@@ -127,7 +130,9 @@ func (c *config) openListeners(ctx context.Context, in *instance) (_ []service, 
 
 // logReady says in one line what an operator looks for first.
 func logReady(log *slog.Logger, c *config, services []service) {
-	attrs := []any{"issuer", c.Issuer, "version", versionText(), "config", orDefault(c.file, "(none)"), "data_dir", c.DataDir}
+	attrs := []any{
+		"issuer", c.Issuer, "version", versionText(), "config", orDefault(c.file, "(none)"), "data_dir", c.DataDir, "store", c.storeName(),
+	}
 	for _, s := range services {
 		attrs = append(attrs, s.name, s.listeners[0].Addr().String())
 	}

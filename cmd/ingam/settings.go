@@ -17,6 +17,7 @@ type config struct {
 	Listen             string
 	DataDir            string
 	StorageDriver      string
+	Redis              redisSettings
 	FirstPartyClient   string
 	DefaultAudience    []string
 	CORSOrigins        []string
@@ -55,6 +56,7 @@ type setting struct {
 	target any    // *string, *int, *bool, *time.Duration, *[]string or *[]netip.Prefix
 	def    string // in the spelling of the environment; "" leaves the zero value
 	help   string
+	veiled bool                // a wrong value is not shown: it may hold a secret
 	secret bool                // never shown, no flag (others could see it in a list of processes); has a …_file twin
 	path   bool                // a relative path in a file starts at the folder of that file
 	oneOf  []string            // the values allowed, where they can be listed
@@ -75,7 +77,9 @@ func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").
 func (c *config) settings() []setting {
 	return slices.Concat(
 		c.serverSettings(),
-		c.secretSettings(),
+		c.adminSettings(),
+		c.storageSettings(),
+		c.keySettings(),
 		c.tokenSettings(),
 		c.passwordSettings(),
 		c.Guesses.Address.settings("address", "30", "10s", "from one network address, at any account"),
@@ -100,7 +104,7 @@ func (c *config) serverSettings() []setting {
 		{key: "listen", target: &c.Listen, def: ":8080", check: checkListen, help: "address of the public listener"},
 		{
 			key: "data_dir", target: &c.DataDir, def: "ingam-data", path: true,
-			help: "folder of the embedded store and of the admin socket",
+			help: "folder of the embedded store and of the admin socket; each server has its own",
 		},
 		{
 			key: "first_party_client", target: &c.FirstPartyClient,
@@ -129,8 +133,8 @@ func (c *config) serverSettings() []setting {
 	}
 }
 
-// secretSettings hold the secrets, and where data is kept.
-func (c *config) secretSettings() []setting {
+// adminSettings say who may administer the server.
+func (c *config) adminSettings() []setting {
 	return []setting{
 		{
 			key: "admin.listen", target: &c.Admin.Listen, def: "127.0.0.1:9080", check: checkListen,
@@ -141,12 +145,20 @@ func (c *config) secretSettings() []setting {
 			help: "bearer token that opens the admin API on the internal listener; without one it is on the socket in data_dir only",
 		},
 		{key: "admin.token_file", target: &c.Admin.TokenFile, path: true, help: "file that holds admin.token"},
+	}
+}
 
-		{
-			key: "storage.driver", target: &c.StorageDriver, def: "bolt", oneOf: []string{"bolt"},
-			help: "where data is kept; bolt is the embedded store, one file in data_dir",
-		},
+// storageSettings say where data is kept.
+func (c *config) storageSettings() []setting {
+	return append([]setting{{
+		key: "storage.driver", target: &c.StorageDriver, def: driverBolt, oneOf: []string{driverBolt, driverRedis},
+		help: "where data is kept; bolt is the embedded store of one server, a file in data_dir; redis is shared by any number of servers",
+	}}, c.Redis.settings()...)
+}
 
+// keySettings are about the keys that tokens are signed with.
+func (c *config) keySettings() []setting {
+	return []setting{
 		{
 			key: "keys.master_key", target: &c.Keys.MasterKey, secret: true, check: checkMasterKey,
 			help: "seals the signing keys at rest; 'ingam keys new-master-key' makes one; use keys.master_key_file",

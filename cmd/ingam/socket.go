@@ -26,7 +26,8 @@ func listenAdminSocket(ctx context.Context, dataDir string) (net.Listener, error
 			return nil, fmt.Errorf("another server is running on %s", dataDir)
 		}
 	}
-	// What a start that was killed here has left. The store is held, so nobody else is at it.
+	// What a start that was killed here has left. Where the embedded store is held, nobody else is at it; of two servers that
+	// share a Redis and start at once on one folder, one may fail here.
 	leftovers, _ := filepath.Glob(filepath.Join(dataDir, ".socket-*")) // the pattern is well formed
 	for _, left := range leftovers {
 		_ = os.RemoveAll(left) // it is in nobody's way

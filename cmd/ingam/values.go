@@ -123,6 +123,14 @@ func (s setting) show() string {
 	}
 }
 
+// shown is a wrong value for a message, "" where it may be a secret.
+func (s setting) shown(text string) string {
+	if s.secret || s.veiled {
+		return ""
+	}
+	return text
+}
+
 // splitList takes a list as flags and the environment spell it: separated by commas.
 func splitList(text string) []string {
 	var items []string

@@ -12,7 +12,8 @@ const schema = 1
 
 // names makes every key of the store. All begin with the prefix of the configuration.
 //
-//	meta               HASH    schema, store (random id), created                                no end
+//	meta               HASH    schema, store (random id), created, importing (1 while an         no end
+//	                           import has not come to its end)
 //	ring               HASH    version, record (JSON of storage.KeyRing), attempt                no end
 //	{clients}:id:ID    HASH    version, record (JSON of storage.Client), attempt                 no end
 //	{clients}:list     ZSET    the ids, all with score 0: in order of bytes                      no end

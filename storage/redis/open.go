@@ -128,6 +128,9 @@ func (s *Store) checkMeta(ctx context.Context) error {
 	case found > schema:
 		return fmt.Errorf("the Redis at %s: its schema version is %d, this program knows up to %d: %w",
 			s.where(), found, schema, storage.ErrNewerSchema)
+	case meta["importing"] == "1":
+		return fmt.Errorf("the Redis at %s holds a part of what was to be copied or restored into it: that was not finished. "+
+			"Remove the keys that begin with %q and do it again", s.where(), s.cfg.Prefix)
 	}
 	s.id = meta["store"]
 	return nil

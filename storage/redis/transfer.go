@@ -198,12 +198,31 @@ func (s *Store) fetchTime(
 	}
 }
 
-// Import stores records as they are, into a store that holds none. What it wrote before an error stays. It waits for no
-// replicas, whatever Durability says.
+// Import stores records as they are, into a store that holds none. What it wrote before an error stays, and as long as
+// it has not come to its end the store cannot be opened. It waits for no replicas, whatever Durability says.
 func (s *Store) Import(ctx context.Context, records iter.Seq2[storage.Record, error]) error {
 	if err := s.mustBeEmpty(ctx); err != nil {
 		return err
 	}
+	if err := s.markImporting(ctx, 1); err != nil {
+		return err
+	}
+	if err := s.importAll(ctx, records); err != nil {
+		return err
+	}
+	return s.markImporting(ctx, 0)
+}
+
+func (s *Store) markImporting(ctx context.Context, on int) error {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return failed("import", s.client.HSet(ctx, s.names.meta(), "importing", on).Err())
+}
+
+func (s *Store) importAll(ctx context.Context, records iter.Seq2[storage.Record, error]) error {
 	var batch []importing
 	flush := func() error {
 		err := s.importBatch(ctx, batch)
