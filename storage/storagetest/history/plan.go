@@ -1,0 +1,191 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+// Mode is what the clients of a run are like.
+type Mode string
+
+// The modes.
+const (
+	// Mixed: everybody presents what they believe to be current in families that all share, reads, and changes users.
+	// Slow ones are late and look like thieves. A code is raced by many in every fifth family.
+	Mixed Mode = "mixed"
+	// Honest: eight tabs of one browser share a family. They refresh at the same time, and wait for each other before
+	// they use what they got. Nobody may be logged out.
+	Honest Mode = "honest"
+	// Raced: eight clients present the same code, or the same refresh token, once.
+	Raced Mode = "raced"
+)
+
+// groupSize is how many clients share a family in modes Honest and Raced.
+const groupSize = 8
+
+// Plan is what a run does. It is the same for all processes of the run, but for Process.
+type Plan struct {
+	Seed uint64 `json:"seed"`
+	Mode Mode   `json:"mode"`
+	// Grace is the grace window of refresh tokens: 0, or long against a run. Codes never have one.
+	Grace time.Duration `json:"grace"`
+	// Thieves present old generations now and then (Mixed only).
+	Thieves bool `json:"thieves,omitempty"`
+	// Ends lets clients revoke grants and disable users (Mixed only).
+	Ends bool `json:"ends,omitempty"`
+	// Unknown is the share of calls that fail, before or after their effect.
+	Unknown float64 `json:"unknown,omitempty"`
+
+	// Clients is the number of goroutines over all processes, 0 for 64. It is a multiple of 8.
+	Clients int `json:"clients"`
+	// Families is how many there are. 0 means 256, in mode Honest one for 8 clients. In mode Raced the first half are codes.
+	Families int `json:"families"`
+	// Steps is how often a client does something, 0 for 120 (Mixed) or 24 (Honest). In mode Raced each client presents
+	// each token of its group once.
+	Steps int `json:"steps"`
+	// Deadline ends a Mixed run that is slow, 0 for 5 s.
+	Deadline time.Duration `json:"deadline"`
+	// Processes is how many share the clients, 0 for 1; Process is which one this is.
+	Processes int `json:"processes"`
+	Process   int `json:"process,omitempty"`
+}
+
+func (p Plan) withDefaults() Plan {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	set(&p.Clients, 64)
+	set(&p.Processes, 1)
+	switch p.Mode {
+	case Honest:
+		p.Families = p.Clients / groupSize
+		set(&p.Steps, 24)
+	case Mixed:
+		set(&p.Families, 256)
+		set(&p.Steps, 120)
+	}
+	if p.Deadline == 0 {
+		p.Deadline = 5 * time.Second
+	}
+	return p
+}
+
+// Rules are those that the histories of the plan are judged by.
+func (p Plan) Rules() Rules {
+	return Rules{Window: p.Grace, Honest: p.Mode == Honest}
+}
+
+// family returns the ids of a grant and of its user.
+func (p Plan) family(i int) (grant, user string) {
+	if p.Mode == Raced { // not judged by the model, which wants a user for each family
+		return fmt.Sprintf("family-%d", i), "user"
+	}
+	return fmt.Sprintf("family-%d", i), fmt.Sprintf("user-%d", i)
+}
+
+// codeIsRaced tells whether clients find the family at generation 0. The codes of the others are redeemed by Prepare.
+func (p Plan) codeIsRaced(i int) bool {
+	switch p.Mode {
+	case Mixed:
+		return i%5 == 0
+	case Raced:
+		return i < p.Families/2
+	}
+	return false
+}
+
+const (
+	firstVersion = 1 // of a user, as CreateUser sets it
+	firstEpoch   = 1
+	idleLifetime = time.Hour
+)
+
+// preparers is how many goroutines Prepare uses, so that a store that syncs a disk can share the cost.
+const preparers = 64
+
+// Prepare creates the families of a run in an empty store, and redeems the codes that nobody will race. It returns what it
+// did as far as the judge needs to know.
+func Prepare(ctx context.Context, s storage.Store, p Plan) ([]Event, error) {
+	p = p.withDefaults()
+	if p.Mode == Raced {
+		if err := createUser(ctx, s, "user"); err != nil {
+			return nil, err
+		}
+	}
+	return eachFamily(p, func(n *notes, i int) error { return prepareFamily(ctx, s, p, n, i) })
+}
+
+func prepareFamily(ctx context.Context, s storage.Store, p Plan, n *notes, i int) error {
+	id, user := p.family(i)
+	if p.Mode != Raced {
+		if err := createUser(ctx, s, user); err != nil {
+			return err
+		}
+	}
+	now := time.Now().UTC()
+	err := s.CreateGrant(ctx, storage.Grant{
+		ID: id, ClientID: "client", UserID: user, UserEpoch: firstEpoch, Scopes: []string{"openid"}, Nonce: []byte(id),
+		AuthTime: now, BornAt: now, IdleExpiresAt: now.Add(idleLifetime), ExpiresAt: now.Add(2 * idleLifetime),
+	})
+	if err != nil {
+		return fmt.Errorf("history: create grant: %w", err)
+	}
+	if p.codeIsRaced(i) {
+		return nil
+	}
+	out := rotate(ctx, s, n, user, Input{
+		Kind: KindRotate, Family: id, Attempt: id + ".code", UserVersion: firstVersion, UserEpoch: firstEpoch,
+	})
+	if out.Outcome != storage.Rotated {
+		return fmt.Errorf("history: the first redemption of the code of %s: %+v", id, out)
+	}
+	return nil
+}
+
+func createUser(ctx context.Context, s storage.Store, id string) error {
+	if err := s.CreateUser(ctx, storage.User{ID: id, Username: id, Epoch: firstEpoch}); err != nil {
+		return fmt.Errorf("history: create user: %w", err)
+	}
+	return nil
+}
+
+// Finish reads every family when a run is over.
+func Finish(ctx context.Context, s storage.Store, p Plan) ([]Event, error) {
+	p = p.withDefaults()
+	return eachFamily(p, func(n *notes, i int) error {
+		id, _ := p.family(i)
+		if out := readGrant(ctx, s, n, id); out.Unknown {
+			return fmt.Errorf("history: the store failed when the run was over: grant %s", id)
+		}
+		return nil
+	})
+}
+
+// eachFamily calls f for each family, several at a time, and joins the notes.
+func eachFamily(p Plan, f func(n *notes, i int) error) ([]Event, error) {
+	var wg sync.WaitGroup
+	parts, errs := make([]*notes, preparers), make([]error, preparers)
+	for w := range preparers {
+		parts[w] = &notes{client: -1}
+		wg.Go(func() {
+			for i := w; i < p.Families && errs[w] == nil; i += preparers {
+				errs[w] = f(parts[w], i)
+			}
+		})
+	}
+	wg.Wait()
+	var events []Event
+	for w := range preparers {
+		if errs[w] != nil {
+			return nil, errs[w]
+		}
+		events = append(events, parts[w].events...)
+	}
+	return events, nil
+}
