@@ -90,11 +90,12 @@ const (
 	// Dead: the grant was revoked before; nothing moved. Or its user is gone, disabled or has another epoch; then it may
 	// have moved, which no longer matters.
 	Dead
-	// Outdated: the user is alive and has changed since the caller looked (another Version). Nothing is decided: read
-	// the user again (Users.User) and ask once more with the same Attempt.
+	// Outdated: the user is alive and has changed since the caller looked (another Version). Read the user again
+	// (Users.User) and ask once more with the same Attempt. The grant may have moved for this attempt already, so a
+	// caller that gives up here leaves a generation used.
 	Outdated
-	// Fenced: the process behind the store is another than when the grant was born (a failover, a restart), so what it
-	// knows of this grant may be old. Nothing moved. Stores that lose nothing never answer it.
+	// Fenced: the process that holds the grant is another than when it was born (a failover, a restart, a slot of a
+	// cluster that moved), so what it knows of the grant may be old. Nothing moved. Stores that lose nothing never answer it.
 	Fenced
 )
 

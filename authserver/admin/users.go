@@ -128,14 +128,14 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// disableUser ends all sign-ins and allows no new one.
+// disableUser ends all sign-ins and allows no new one. One who is disabled already is stored all the same: the request
+// before may have been answered 503, and whether its write lasts is then known only when this one is acknowledged.
 func (a *api) disableUser(w http.ResponseWriter, r *http.Request) error {
 	return a.changeUser(w, r, audit.UserDisabled, func(u *storage.User) bool {
-		if u.Disabled {
-			return false
+		if !u.Disabled {
+			u.Disabled = true
+			u.Epoch++
 		}
-		u.Disabled = true
-		u.Epoch++
 		return true
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -74,43 +73,72 @@ func (s *Store) forget(ctx context.Context, verb string, sc script, key string, 
 }
 
 // durably runs a write. Under Replicated it does so on one connection to the primary of the key, on which it then waits
-// for the replicas: WAIT counts what its own connection has written. The two are separate round trips on purpose, since
-// in one pipeline WAIT now and then takes a second.
+// for the replicas: WAIT counts up to the last write of its own connection. The two are separate round trips on purpose,
+// since in one pipeline WAIT now and then takes a second.
+//
+// A try that follows an unconfirmed one finds its work done, and must not take that for granted: it has to wait for what
+// the try before has written elsewhere. So scripts that change something write in any case, if only what is there already.
+//
+// write must do nothing but run one script, which a node of a cluster refuses whole when the key is elsewhere.
 func (s *Store) durably(ctx context.Context, key string, write func(doer) error) error {
 	if s.cfg.Durability == Local {
 		return write(s.client)
 	}
-	for {
-		err := s.onPrimary(ctx, key, write)
-		if !wasElsewhere(err) {
-			return err
-		}
-		// The cluster is moving this key to another node, and nothing was run. That takes milliseconds.
-		s.client.(*goredis.ClusterClient).ReloadState(ctx)
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(5 * time.Millisecond):
-		}
+	cluster, isCluster := s.client.(*goredis.ClusterClient)
+	if !isCluster {
+		return s.confirmed(ctx, s.client.(*goredis.Client), write)
 	}
-}
-
-// wasElsewhere tells whether a node refused a command because another one has the key.
-func wasElsewhere(err error) bool {
-	return err != nil && (strings.HasPrefix(err.Error(), "MOVED ") || strings.HasPrefix(err.Error(), "ASK "))
-}
-
-func (s *Store) onPrimary(ctx context.Context, key string, write func(doer) error) (err error) {
-	var primary *goredis.Client
-	switch client := s.client.(type) {
-	case *goredis.Client:
-		primary = client
-	case *goredis.ClusterClient:
-		if primary, err = client.MasterForKey(ctx, key); err != nil {
+	node, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	call := write
+	for range maxRedirects {
+		err = s.confirmed(ctx, node, call)
+		if address, moved := goredis.IsMovedError(err); moved {
+			cluster.ReloadState(ctx) // for the next time
+			node, call = s.node(address), write
+		} else if address, ask := goredis.IsAskError(err); ask {
+			// The slot is on its way, and this key is there already or will be.
+			node, call = s.node(address), func(d doer) error { return write(asking{d}) }
+		} else {
 			return err
 		}
 	}
-	conn := primary.Conn()
+	return err
+}
+
+// maxRedirects is how often a cluster may send a command elsewhere.
+const maxRedirects = 4
+
+// asking sends ASKING before each command: a node takes a command for a slot that is still on its way to it only then.
+type asking struct{ doer }
+
+// Process implements doer.
+func (a asking) Process(ctx context.Context, cmd goredis.Cmder) error {
+	if err := a.doer.Process(ctx, goredis.NewCmd(ctx, "ASKING")); err != nil {
+		return err
+	}
+	return a.doer.Process(ctx, cmd)
+}
+
+// node returns a client of one node of a cluster, to which another one has sent us.
+func (s *Store) node(address string) *goredis.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	client, ok := s.nodes[address]
+	if !ok {
+		options := s.cfg.options().Simple()
+		options.Addr = address
+		client = goredis.NewClient(options)
+		s.nodes[address] = client
+	}
+	return client
+}
+
+// confirmed runs a write on one connection and waits there.
+func (s *Store) confirmed(ctx context.Context, node *goredis.Client, write func(doer) error) (err error) {
+	conn := node.Conn()
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if err := write(conn); err != nil {
 		return err
@@ -145,8 +173,8 @@ func (s *Store) wait(ctx context.Context, conn *goredis.Conn) error {
 	return nil
 }
 
-// touch is 1 where a script must write something even if nothing changes: a retry has to wait for what the try before it
-// has written on another connection, and WAIT counts only from the last write of its own.
+// touch is 1 where a script must write in any case, see durably. The scripts of redemption have it as an argument, so that
+// under Local somebody who repeats a dead token costs no sync of a disk.
 func (s *Store) touch() int {
 	if s.cfg.Durability == Replicated {
 		return 1

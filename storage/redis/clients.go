@@ -52,7 +52,7 @@ func (s *Store) readClient(ctx context.Context, id string) ([]byte, error) {
 	ticket := s.clients.ticket()
 	b, err := s.client.HGet(ctx, s.names.client(id), "record").Bytes()
 	if errors.Is(err, goredis.Nil) {
-		s.clients.forget(id)
+		s.clients.drop(id)
 		return nil, storage.ErrNotFound
 	}
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) renewClient(id string) {
 	if !s.clients.renew(id) {
 		return
 	}
-	s.background.Go(func() {
+	s.inBackground(func() {
 		_, _ = s.readClient(s.closing, id) // see above
 		s.clients.renewed(id)
 	})

@@ -173,6 +173,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// patient is the same configuration for work that may take seconds. The driver bounds each read by the timeout of its
+// client, whatever the deadline of the call.
+func (c Config) patient() Config {
+	c.Timeout, c.PoolSize = transferPatience, 4
+	return c
+}
+
+// LogValue names the servers and keeps the passwords out of logs.
+func (c Config) LogValue() slog.Value {
+	return slog.StringValue(string(c.mode()) + " " + strings.Join(c.Addresses, ", "))
+}
+
+// String is for fmt what LogValue is for slog.
+func (c Config) String() string { return c.LogValue().String() }
+
 // options is the configuration as go-redis takes it.
 func (c Config) options() *goredis.UniversalOptions {
 	o := &goredis.UniversalOptions{

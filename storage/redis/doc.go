@@ -11,13 +11,14 @@
 // The scripts use the clock of Redis (TIME), so that nodes whose clocks differ decide alike. Expiry is decided by the
 // times inside the record; Redis' own expiry only tidies up afterwards.
 //
-// The driver never sends a command twice: no retries, and [once] keeps the cluster client from it too. A lost reply is
+// The driver never sends a script twice: no retries, and [once] keeps the cluster client from it too. A lost reply is
 // an unknown outcome, which the caller sees as a failure. When the caller asks again with the same attempt id the script
 // recognises it and gives the same answer.
 //
 // # What costs how many round trips
 //
-// A redemption is one: the script and a look at the user travel together. What never changes in a grant, and the user as
+// A redemption is one: the script and a look at the user travel together. In a cluster it is two, for grant and user live
+// on different nodes, and under Replicated WAIT is one more. What never changes in a grant, and the user as
 // last seen, are remembered in this process ([Store.RecallGrant], [Store.RecallUser]); Rotate says when that was not good
 // enough. Clients are remembered for up to [storage.ClientFreshness] and read again in the background before that ends.
 //
@@ -28,5 +29,5 @@
 // not the one under which the grant was born ("master_replid", which changes with every failover and restart): what that
 // primary knows may be older than what another one has acknowledged. Refresh tokens need no fence. Their successor is
 // derived, so that two primaries at once give out the same one, never a fork; and a redemption that was forgotten shows
-// when the successor is presented (storage.Ahead).
+// when the successor is presented (storage.Ahead). A slot that moves to another node of a cluster fences the codes in it.
 package redis

@@ -38,6 +38,9 @@ const (
 // Doctor looks at the servers behind the store: every primary, by INFO, TIME and, where the ACL allows it, CONFIG GET. An
 // error means that it could not look.
 func (s *Store) Doctor(ctx context.Context) ([]Finding, error) {
+	if err := s.alive(ctx); err != nil {
+		return nil, err
+	}
 	call, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
 	primaries, err := s.primaries(call)
@@ -72,12 +75,7 @@ func (s *Store) examine(ctx context.Context, node *goredis.Client) ([]Finding, e
 	if err != nil {
 		return nil, err
 	}
-	v := vitals{info: map[string]string{}}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			v.info[name] = value
-		}
-	}
+	v := vitals{info: parseInfo(text)}
 	before := time.Now()
 	theirs, err := node.Time(ctx).Result()
 	if err != nil {
@@ -97,6 +95,17 @@ func (s *Store) examine(ctx context.Context, node *goredis.Client) ([]Finding, e
 	return []Finding{
 		s.version(v), s.role(v), s.eviction(v), s.persistence(v), s.syncing(v), s.replicas(v), s.minReplicas(v), clocks(v),
 	}, nil
+}
+
+// parseInfo reads what INFO says.
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info
 }
 
 func (s *Store) version(v vitals) Finding {
@@ -120,6 +129,10 @@ func (s *Store) version(v vitals) Finding {
 
 func (s *Store) role(v vitals) Finding {
 	f := Finding{Name: "role", Says: v.info["role"]}
+	if f.Says == "master" && v.info["master_replid"] == "" {
+		f.Says = "master, without master_replid in INFO"
+		return f.bad(Refuse, "use a Redis that shows it: without it nothing tells one primary from another after a failover")
+	}
 	if f.Says != "master" {
 		return f.bad(Refuse, "connect to the primary: a replica refuses writes, and what it knows may be old")
 	}
@@ -175,6 +188,9 @@ func (s *Store) minReplicas(v vitals) Finding {
 	f := Finding{Name: "min-replicas-to-write", Says: "not set"}
 	if set {
 		f.Says = "set; good replicas now: " + good
+		if good == "0" {
+			return f.bad(Warn, "bring a replica back: if min-replicas-to-write is 1 or more, every write is refused and answered 503")
+		}
 		return f.good()
 	}
 	if s.cfg.Mode == Single {

@@ -54,7 +54,7 @@ func (s *Store) Grant(ctx context.Context, id string) (storage.Grant, error) {
 	reply, err := s.read(ctx, "grant", scriptGrantRead, s.names.grant(id))
 	if err != nil {
 		if errors.Is(err, storage.ErrNotFound) {
-			s.grants.forget(id)
+			s.grants.drop(id)
 		}
 		return storage.Grant{}, err
 	}
@@ -95,7 +95,7 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 	}
 	reply, user, err := s.redeem(ctx, r, known == nil)
 	if errors.Is(err, goredis.Nil) {
-		s.grants.forget(r.GrantID)
+		s.grants.drop(r.GrantID)
 		return 0, storage.Grant{}, storage.ErrNotFound
 	}
 	if err != nil {
@@ -111,50 +111,53 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 		return 0, storage.Grant{}, fmt.Errorf("redis: rotate: a script answered %v", head(reply))
 	}
 	if outcome == storage.Rotated || outcome == storage.Replayed {
-		if judged := r.DecideUser(user.decoded()); judged != 0 {
-			s.users.forget(r.UserID)
+		if judged := s.decideUser(r, user); judged != 0 {
+			s.users.drop(r.UserID)
 			outcome = judged
 		}
 	}
 	return outcome, g, nil
 }
 
+// decideUser judges the user by the look that went with the script.
+func (s *Store) decideUser(r storage.Rotation, look *userState) storage.Outcome {
+	judged := r.DecideUser(look.decoded())
+	if seen, _, ok := s.users.get(r.UserID); ok && judged == 0 && r.UserID != "" && seen.attempt != look.attempt() {
+		return storage.Outdated // the same version of another writing
+	}
+	return judged
+}
+
 // redeem runs the script and looks at the user. The look comes after the script, so that a refresh never succeeds that
-// began after a user was disabled; both travel in one pipeline, in a cluster to two nodes at once.
-func (s *Store) redeem(ctx context.Context, r storage.Rotation, wantRecord bool) (reply any, user *userState, err error) {
+// began after a user was disabled. To one server both go in one pipeline. In a cluster they are two round trips: the
+// driver's pipelines there run on all nodes at once, in no order.
+func (s *Store) redeem(ctx context.Context, r storage.Rotation, wantRecord bool) (reply any, look *userState, err error) {
 	keys := []string{s.names.grant(r.GrantID)}
 	args := []any{
 		strconv.FormatUint(r.Generation, 10), r.Attempt, r.Grace.Microseconds(), r.IdleLifetime.Microseconds(), flag(r.Fence),
 		flag(wantRecord), s.touch(),
 	}
-	if r.UserID == "" {
-		err = s.durably(ctx, keys[0], func(d doer) error {
+	look = &userState{}
+	together := r.UserID != "" && s.cfg.Mode != Cluster
+	err = s.durably(ctx, keys[0], func(d doer) (err error) {
+		if together {
+			reply, look, err = s.redeemPipelined(ctx, d, keys, args, r.UserID)
+		} else {
 			reply, err = scriptGrantRotate.run(ctx, d, keys, args...)
-			return err
-		})
-		return reply, &userState{}, err
-	}
-	if s.cfg.Durability == Local && s.cfg.Mode != Cluster {
-		return s.redeemPipelined(ctx, keys, args, r.UserID)
-	}
-	// Under Replicated the look at the user gives the replicas the time that WAIT would spend waiting. In a cluster the
-	// driver's pipelines run on all nodes at once, in no order, so the look has to wait for the script.
-	err = s.durably(ctx, keys[0], func(d doer) error {
-		if reply, err = scriptGrantRotate.run(ctx, d, keys, args...); err != nil {
-			return err
 		}
-		look := s.lookAtUser(ctx, r.UserID)
-		_ = s.client.Process(ctx, look) // look has the error
-		user = &userState{look}
-		return look.Err()
+		return err
 	})
-	return reply, user, err
+	if err == nil && r.UserID != "" && !together {
+		look = &userState{s.lookAtUser(ctx, r.UserID)}
+		err = s.client.Process(ctx, look.SliceCmd)
+	}
+	return reply, look, err
 }
 
 // redeemPipelined does both in one round trip to one server.
-func (s *Store) redeemPipelined(ctx context.Context, keys []string, args []any, userID string) (any, *userState, error) {
+func (s *Store) redeemPipelined(ctx context.Context, d doer, keys []string, args []any, userID string) (any, *userState, error) {
 	for _, call := range []func(context.Context, []string, []any) once{scriptGrantRotate.bySHA, scriptGrantRotate.bySource} {
-		pipe := s.client.Pipeline()
+		pipe := d.Pipeline()
 		redeem, look := call(ctx, keys, args), s.lookAtUser(ctx, userID)
 		for _, cmd := range []goredis.Cmder{redeem, look} {
 			if err := pipe.Process(ctx, cmd); err != nil {
@@ -173,7 +176,13 @@ func (s *Store) redeemPipelined(ctx context.Context, keys []string, args []any, 
 type userState struct{ *goredis.SliceCmd }
 
 func (s *Store) lookAtUser(ctx context.Context, id string) *goredis.SliceCmd {
-	return goredis.NewSliceCmd(ctx, "HMGET", s.names.user(id), "version", "epoch", "disabled")
+	return goredis.NewSliceCmd(ctx, "HMGET", s.names.user(id), "version", "epoch", "disabled", "attempt")
+}
+
+// attempt is the one that wrote the user.
+func (u *userState) attempt() string {
+	text, _ := u.Val()[3].(string)
+	return text
 }
 
 // decoded is the user as far as DecideUser looks.

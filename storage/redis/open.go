@@ -25,15 +25,21 @@ type Store struct {
 	id     string // of the data, see names.meta
 
 	clients *memory[[]byte] // records
-	users   *memory[[]byte] // records
+	users   *memory[seenUser]
 	grants  *memory[storage.Grant]
 
-	// background counts the reads that nobody waits for, so that Close can.
-	background sync.WaitGroup
-	closeOnce  sync.Once
-	closeErr   error
-	closing    context.Context //nolint:containedctx // ends the background reads when the store is closed
-	cancel     context.CancelFunc
+	// patient is a client for copies and the doctor, who have time. It connects when it is first used.
+	patient goredis.UniversalClient
+
+	mu         sync.Mutex
+	nodes      map[string]*goredis.Client // by address, see node
+	closed     bool
+	background sync.WaitGroup // the reads that nobody waits for, so that Close can
+
+	closeOnce sync.Once
+	closeErr  error
+	closing   context.Context //nolint:containedctx // ends the background reads when the store is closed
+	cancel    context.CancelFunc
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -81,8 +87,9 @@ func connect(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	quietDriver()
 	s := &Store{
-		cfg: cfg, names: names{cfg.Prefix}, client: cfg.client(), log: cfg.Log,
-		clients: newMemory[[]byte](remembered), users: newMemory[[]byte](remembered), grants: newMemory[storage.Grant](remembered),
+		cfg: cfg, names: names{cfg.Prefix}, client: cfg.client(), patient: cfg.patient().client(), log: cfg.Log,
+		clients: newMemory[[]byte](remembered), users: newMemory[seenUser](remembered), grants: newMemory[storage.Grant](remembered),
+		nodes: map[string]*goredis.Client{},
 	}
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	return s, nil
@@ -168,12 +175,28 @@ func (s *Store) Sweep(ctx context.Context, _ int) (int, error) {
 	return 0, nil
 }
 
+// inBackground runs f unless the store is closed. Close waits for it.
+func (s *Store) inBackground(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.background.Go(f)
+	}
+}
+
 // Close ends all connections. Calls under way fail.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.cancel()
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
 		s.background.Wait()
-		s.closeErr = s.client.Close()
+		errs := []error{s.client.Close(), s.patient.Close()}
+		for _, node := range s.nodes { // nobody adds one any more who would use it
+			errs = append(errs, node.Close())
+		}
+		s.closeErr = errors.Join(errs...)
 	})
 	return s.closeErr
 }

@@ -14,7 +14,7 @@ type memory[V any] struct {
 	forgotten  uint64 // counts calls of forget
 }
 
-// seen is a value and when it was read.
+// seen is a value and from when it is.
 type seen[V any] struct {
 	value V
 	at    time.Time
@@ -62,36 +62,54 @@ func (m *memory[V]) insert(key string, s *seen[V]) {
 func (m *memory[V]) put(key string, value V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.set(key, value)
+	m.set(key, value, time.Now())
 }
 
-func (m *memory[V]) set(key string, value V) {
+func (m *memory[V]) set(key string, value V, at time.Time) {
 	delete(m.old, key)
-	m.insert(key, &seen[V]{value: value, at: time.Now()})
+	m.insert(key, &seen[V]{value: value, at: at})
 }
 
-// forget drops a value, and all that is being read at this moment: see ticket.
+// forget drops a value that somebody here has changed, and with it all that is being read at this moment: see ticket.
 func (m *memory[V]) forget(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.young, key)
-	delete(m.old, key)
+	m.remove(key)
 	m.forgotten++
 }
 
-// ticket is taken before a read whose result shall be remembered by putIf.
-func (m *memory[V]) ticket() uint64 {
+// drop drops a value that turned out to be gone.
+func (m *memory[V]) drop(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.forgotten
+	m.remove(key)
 }
 
-// putIf remembers a value unless something was forgotten since the ticket was taken: the value may be from before.
-func (m *memory[V]) putIf(ticket uint64, key string, value V) {
+func (m *memory[V]) remove(key string) {
+	delete(m.young, key)
+	delete(m.old, key)
+}
+
+// ticket is taken before a read whose result shall be remembered by putIf.
+func (m *memory[V]) ticket() ticket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.forgotten == ticket {
-		m.set(key, value)
+	return ticket{m.forgotten, time.Now()}
+}
+
+// A ticket says from when at the earliest a value is.
+type ticket struct {
+	forgotten uint64
+	at        time.Time
+}
+
+// putIf remembers a value unless something was forgotten since the ticket was taken: the value may be from before. Its age
+// counts from the ticket.
+func (m *memory[V]) putIf(t ticket, key string, value V) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.forgotten == t.forgotten {
+		m.set(key, value, t.at)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -53,9 +54,10 @@ type once struct{ *goredis.Cmd }
 // NoRetry overrides the driver's default.
 func (once) NoRetry() bool { return true }
 
-// doer is a client, a connection or a pipeline of the driver.
+// doer is a client or a connection of the driver.
 type doer interface {
 	Process(ctx context.Context, cmd goredis.Cmder) error
+	Pipeline() goredis.Pipeliner
 }
 
 // bySHA is the call of a script that Redis knows already.
@@ -79,15 +81,28 @@ func command(ctx context.Context, name, script string, keys []string, args []any
 	return once{cmd}
 }
 
-// run calls a script: by its name, and by its text only where Redis does not know it (S14).
+// run calls a script: by its name, and by its text only where Redis does not know it (S14). TRYAGAIN says that a slot of
+// a cluster is on its way to another node and that nothing was run.
 func (sc script) run(ctx context.Context, d doer, keys []string, args ...any) (any, error) {
-	cmd := sc.bySHA(ctx, keys, args)
-	err := d.Process(ctx, cmd)
-	if isNoScript(err) {
-		cmd = sc.bySource(ctx, keys, args)
-		err = d.Process(ctx, cmd)
+	for {
+		cmd := sc.bySHA(ctx, keys, args)
+		err := d.Process(ctx, cmd)
+		if isNoScript(err) {
+			cmd = sc.bySource(ctx, keys, args)
+			err = d.Process(ctx, cmd)
+		}
+		if err == nil || !goredis.IsTryAgainError(err) {
+			return cmd.Val(), err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(tryAgainAfter):
+		}
 	}
-	return cmd.Val(), err
 }
+
+// tryAgainAfter is how long the move of a key takes, more or less.
+const tryAgainAfter = 5 * time.Millisecond
 
 func isNoScript(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT ") }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,10 @@ import (
 	"github.com/ingam/ingam/storage/internal/record"
 )
 
-// transferBatch is how many keys one round trip of an export or an import carries, and transferPatience how long it may
+// transferBatch is how many keys one round trip of an export or an import carries, and transferPatience how long one may
 // take: a copy is in no hurry, and a busy server needs longer for much.
 const (
-	transferBatch    = 500
+	transferBatch    = 250
 	transferPatience = 10 * time.Second
 )
 
@@ -50,21 +51,21 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[storage.Record, error] {
 // errEnough ends a scan whose caller wants no more.
 var errEnough = errors.New("enough")
 
-// scan calls f with all keys of the store, each once, in batches.
+// scan calls f with all keys of the store, each once, in batches. The place where SCAN stands means nothing to another
+// process, and a key may move past it to another node: if the servers are not the same at the end, keys may be missing, and
+// that is an error.
 func (s *Store) scan(ctx context.Context, f func(keys []string) error) error {
 	if err := s.alive(ctx); err != nil {
 		return err
 	}
-	met := map[string]struct{}{} // SCAN may name a key twice
-	primaries, err := s.primaries(ctx)
+	before, err := s.census(ctx)
 	if err != nil {
 		return err
 	}
-	for _, primary := range primaries {
+	for _, primary := range before.primaries {
+		met := map[string]struct{}{} // SCAN may name a key twice
 		for cursor := uint64(0); ; {
-			call, done := context.WithTimeout(ctx, transferPatience)
-			page, next, err := primary.Scan(call, cursor, s.names.prefix+"*", transferBatch).Result()
-			done()
+			page, next, err := primary.Scan(ctx, cursor, s.names.prefix+"*", transferBatch).Result()
 			if err != nil {
 				return err
 			}
@@ -83,15 +84,52 @@ func (s *Store) scan(ctx context.Context, f func(keys []string) error) error {
 			}
 		}
 	}
-	return nil
+	after, err := s.census(ctx)
+	if err == nil && after.text != before.text {
+		err = errors.New("a server was restarted or replaced, or slots were moved, while its keys were read; do it again")
+	}
+	return err
+}
+
+// census is which servers hold keys, each by the id of its process, and in a cluster which slots.
+type census struct {
+	primaries []*goredis.Client
+	text      string
+}
+
+func (s *Store) census(ctx context.Context) (c census, err error) {
+	if c.primaries, err = s.primaries(ctx); err != nil {
+		return c, err
+	}
+	var lines []string
+	for _, primary := range c.primaries {
+		text, err := primary.Info(ctx, "server").Result()
+		if err != nil {
+			return c, err
+		}
+		lines = append(lines, primary.Options().Addr+" "+parseInfo(text)["run_id"])
+	}
+	if cluster, ok := s.patient.(*goredis.ClusterClient); ok {
+		slots, err := cluster.ClusterSlots(ctx).Result()
+		if err != nil {
+			return c, err
+		}
+		for _, slot := range slots {
+			lines = append(lines, fmt.Sprint(slot.Start, "-", slot.End, " ", slot.Nodes[0].ID))
+		}
+	}
+	slices.Sort(lines)
+	c.text = strings.Join(lines, "\n")
+	return c, nil
 }
 
 // primaries returns the servers that hold keys.
 func (s *Store) primaries(ctx context.Context) (list []*goredis.Client, err error) {
-	cluster, ok := s.client.(*goredis.ClusterClient)
+	cluster, ok := s.patient.(*goredis.ClusterClient)
 	if !ok {
-		return []*goredis.Client{s.client.(*goredis.Client)}, nil
+		return []*goredis.Client{s.patient.(*goredis.Client)}, nil
 	}
+	cluster.ReloadState(ctx)
 	var mu sync.Mutex // the driver calls back from several goroutines
 	err = cluster.ForEachMaster(ctx, func(_ context.Context, node *goredis.Client) error {
 		mu.Lock()
@@ -104,9 +142,7 @@ func (s *Store) primaries(ctx context.Context) (list []*goredis.Client, err erro
 
 // fetch reads records by their keys, in one pipeline. Lists and names are left out: they follow from the records.
 func (s *Store) fetch(ctx context.Context, keys []string) ([]storage.Record, error) {
-	ctx, done := context.WithTimeout(ctx, transferPatience)
-	defer done()
-	pipe := s.client.Pipeline()
+	pipe := s.patient.Pipeline()
 	var decoders []func() (storage.Record, error)
 	for _, key := range keys {
 		if decode := s.fetchOne(ctx, pipe, key); decode != nil {
@@ -327,9 +363,7 @@ func (s *Store) importBatch(ctx context.Context, batch []importing) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	ctx, done := context.WithTimeout(ctx, transferPatience)
-	defer done()
-	pipe := s.client.Pipeline()
+	pipe := s.patient.Pipeline()
 	replies := make([]*goredis.Cmd, len(batch))
 	for i, one := range batch {
 		if one.command != nil {

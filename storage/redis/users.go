@@ -3,13 +3,18 @@ package redis
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-
-	goredis "github.com/redis/go-redis/v9"
+	"fmt"
 
 	"github.com/ingam/ingam/storage"
 	"github.com/ingam/ingam/storage/internal/record"
 )
+
+// seenUser is a user as this process has seen them. The attempt that wrote them tells them from another writing with the
+// same version, which there can be after a failover that forgot one.
+type seenUser struct {
+	record  []byte
+	attempt string
+}
 
 // User returns the user with that id, as Redis has them now.
 func (s *Store) User(ctx context.Context, id string) (storage.User, error) {
@@ -22,25 +27,38 @@ func (s *Store) User(ctx context.Context, id string) (storage.User, error) {
 	}
 	defer done()
 	ticket := s.users.ticket()
-	b, err := s.client.HGet(ctx, s.names.user(id), "record").Bytes()
-	if errors.Is(err, goredis.Nil) {
-		s.users.forget(id)
-		return storage.User{}, storage.ErrNotFound
-	}
+	fields, err := s.client.HMGet(ctx, s.names.user(id), "record", "attempt").Result()
 	if err != nil {
 		return storage.User{}, failed("user", err)
 	}
-	s.users.putIf(ticket, id, b)
-	return record.Decode[storage.User](b)
+	if fields[0] == nil {
+		s.users.drop(id)
+		return storage.User{}, storage.ErrNotFound
+	}
+	return s.sawUser(ticket, fields)
+}
+
+// sawUser decodes {record, attempt} and remembers it.
+func (s *Store) sawUser(t ticket, fields []any) (storage.User, error) {
+	if len(fields) != 2 {
+		return storage.User{}, fmt.Errorf("redis: a user was answered with %d fields", len(fields))
+	}
+	text, _ := fields[0].(string)
+	attempt, _ := fields[1].(string)
+	u, err := record.Decode[storage.User]([]byte(text))
+	if err == nil {
+		s.users.putIf(t, u.ID, seenUser{[]byte(text), attempt})
+	}
+	return u, err
 }
 
 // RecallUser returns the user as this process has last seen them.
 func (s *Store) RecallUser(ctx context.Context, id string) (storage.User, error) {
-	if b, _, ok := s.users.get(id); ok {
+	if seen, _, ok := s.users.get(id); ok {
 		if err := s.alive(ctx); err != nil {
 			return storage.User{}, err
 		}
-		return record.Decode[storage.User](b)
+		return record.Decode[storage.User](seen.record)
 	}
 	return s.User(ctx, id)
 }
@@ -55,12 +73,8 @@ func (s *Store) UserByName(ctx context.Context, username string) (storage.User, 
 	if err != nil {
 		return storage.User{}, err
 	}
-	text, _ := reply.(string)
-	u, err := record.Decode[storage.User]([]byte(text))
-	if err == nil {
-		s.users.putIf(ticket, u.ID, []byte(text))
-	}
-	return u, err
+	fields, _ := reply.([]any)
+	return s.sawUser(ticket, fields)
 }
 
 // Users lists in order of username.

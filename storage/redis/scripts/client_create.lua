@@ -2,7 +2,9 @@
 -- KEYS: client, list of clients. ARGV: id, record, version, attempt.
 -- Returns 'ok' or 'exists'.
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  if redis.call('HGET', KEYS[1], 'attempt') == ARGV[4] then return 'ok' end
+  local attempt = redis.call('HGET', KEYS[1], 'attempt')
+  redis.call('HSET', KEYS[1], 'attempt', attempt) -- written again: see call.go, durably
+  if attempt == ARGV[4] then return 'ok' end
   return 'exists'
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[3], 'record', ARGV[2], 'attempt', ARGV[4])

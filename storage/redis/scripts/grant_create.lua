@@ -6,6 +6,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local stored = redis.call('HMGET', KEYS[1], 'idle', 'ends', 'creation')
 if stored[1] then
+  redis.call('HSET', KEYS[1], 'creation', stored[3]) -- written again: see call.go, durably
   if stored[3] == ARGV[9] then return 'ok' end
   if now < math.min(tonumber(stored[1]), tonumber(stored[2])) then return 'exists' end
   redis.call('DEL', KEYS[1])

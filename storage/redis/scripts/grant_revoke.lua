@@ -1,5 +1,5 @@
 -- Ends a grant for ever. The first reason stays.
--- KEYS: grant. ARGV: reason, 1 to write something in any case (so that WAIT on this connection waits for what others wrote).
+-- KEYS: grant. ARGV: reason, 1 to write something in any case (see call.go, durably).
 -- Returns 'ok', also for a grant that is not there.
 local g = redis.call('HMGET', KEYS[1], 'revoked', 'idle', 'ends')
 if not g[2] then return 'ok' end

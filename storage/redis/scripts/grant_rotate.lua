@@ -1,6 +1,6 @@
 -- Redeems one generation of a grant. storage.Rotation.Decide is the specification, in the same order.
 -- KEYS: grant. ARGV: generation presented, attempt, grace window (µs), idle life time (µs), 1 to check the fence, 1 to get
--- the record too, 1 to write something in any case (so that WAIT on this connection waits for what others wrote).
+-- the record too, 1 to write something in any case (see call.go, durably).
 -- Returns {outcome, generation, rotated, attempt, idle, reason of the revocation or nil, record or nil}, or nil if there is
 -- no such grant or it has ended.
 local t = redis.call('TIME')

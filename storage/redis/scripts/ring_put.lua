@@ -5,6 +5,7 @@
 local stored = redis.call('HMGET', KEYS[1], 'version', 'attempt')
 local version = stored[1] or (ARGV[1] == 'none' and 'none' or '0')
 if version ~= ARGV[1] then
+  if stored[2] then redis.call('HSET', KEYS[1], 'attempt', stored[2]) end -- written again: see call.go, durably
   if version == ARGV[4] and stored[2] == ARGV[3] then return 'ok' end
   return 'conflict'
 end

@@ -6,6 +6,7 @@
 local stored = redis.call('HMGET', KEYS[1], 'version', 'username', 'attempt')
 if not stored[1] then return 'absent' end
 if tonumber(stored[1]) ~= tonumber(ARGV[6]) then
+  redis.call('HSET', KEYS[1], 'attempt', stored[3]) -- written again: see call.go, durably
   if tonumber(stored[1]) == ARGV[6] + 1 and stored[3] == ARGV[7] then return 'ok' end
   return 'conflict'
 end
