@@ -102,6 +102,7 @@ func (s *Store) census(ctx context.Context) (c census, err error) {
 		return c, err
 	}
 	var lines []string
+	slices.SortFunc(c.primaries, func(a, b *goredis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
 	for _, primary := range c.primaries {
 		text, err := primary.Info(ctx, "server").Result()
 		if err != nil {
@@ -109,13 +110,16 @@ func (s *Store) census(ctx context.Context) (c census, err error) {
 		}
 		lines = append(lines, primary.Options().Addr+" "+parseInfo(text)["run_id"])
 	}
-	if cluster, ok := s.patient.(*goredis.ClusterClient); ok {
-		slots, err := cluster.ClusterSlots(ctx).Result()
+	if s.cfg.Mode == Cluster {
+		// Each row is {first slot, last slot, {host, port, id} of the primary, replicas …}.
+		rows, err := c.primaries[0].Do(ctx, "CLUSTER", "SLOTS").Slice()
 		if err != nil {
 			return c, err
 		}
-		for _, slot := range slots {
-			lines = append(lines, fmt.Sprint(slot.Start, "-", slot.End, " ", slot.Nodes[0].ID))
+		for _, row := range rows {
+			if fields, ok := row.([]any); ok && len(fields) > 2 {
+				lines = append(lines, fmt.Sprint(fields[:3]...))
+			}
 		}
 	}
 	slices.Sort(lines)
