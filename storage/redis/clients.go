@@ -53,7 +53,7 @@ func (s *Store) readClient(ctx context.Context, id string) ([]byte, error) {
 	b, err := s.client.HGet(ctx, s.names.client(id), "record").Bytes()
 	if errors.Is(err, goredis.Nil) {
 		s.clients.drop(id)
-		return nil, storage.ErrNotFound
+		return nil, s.absent(ctx)
 	}
 	if err != nil {
 		return nil, failed("client", err)

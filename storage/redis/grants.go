@@ -55,6 +55,7 @@ func (s *Store) Grant(ctx context.Context, id string) (storage.Grant, error) {
 	if err != nil {
 		if errors.Is(err, storage.ErrNotFound) {
 			s.grants.drop(id)
+			err = s.absent(ctx)
 		}
 		return storage.Grant{}, err
 	}
@@ -93,22 +94,22 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 	if g, _, ok := s.grants.get(r.GrantID); ok {
 		known = &g
 	}
-	reply, user, err := s.redeem(ctx, r, known == nil)
+	reply, user, err := s.redeemInTime(ctx, r, known == nil)
 	if errors.Is(err, goredis.Nil) {
 		s.grants.drop(r.GrantID)
-		return 0, storage.Grant{}, storage.ErrNotFound
+		return 0, storage.Grant{}, s.absent(ctx)
 	}
 	if err != nil {
 		return 0, storage.Grant{}, failed("rotate", err)
 	}
-	g, err := decodeGrant(tail(reply), known)
+	g, err := decodeGrant(reply[2:], known)
 	if err != nil {
 		return 0, storage.Grant{}, err
 	}
 	s.grants.put(g.ID, g.Clone())
-	outcome := outcomes[head(reply)]
+	outcome := outcomes[reply[0]]
 	if outcome == 0 {
-		return 0, storage.Grant{}, fmt.Errorf("redis: rotate: a script answered %v", head(reply))
+		return 0, storage.Grant{}, fmt.Errorf("redis: rotate: a script answered %v", reply[0])
 	}
 	if outcome == storage.Rotated || outcome == storage.Replayed {
 		if judged := s.decideUser(r, user); judged != 0 {
@@ -128,6 +129,34 @@ func (s *Store) decideUser(r storage.Rotation, look *userState) storage.Outcome 
 	return judged
 }
 
+// lateTries is how often a redemption is asked for that Redis took for late. Once is enough to learn its clock.
+const lateTries = 3
+
+// redeemInTime returns what the script says, at least {outcome, now}. A caller who still waits was not late: the clock of
+// Redis is another than this process believed, after a failover perhaps.
+func (s *Store) redeemInTime(ctx context.Context, r storage.Rotation, wantRecord bool) ([]any, *userState, error) {
+	for range lateTries {
+		asked := local()
+		answer, look, err := s.redeem(ctx, r, wantRecord)
+		if err != nil {
+			return nil, nil, err
+		}
+		reply, _ := answer.([]any)
+		if len(reply) < 2 {
+			return nil, nil, fmt.Errorf("a script answered %v", answer)
+		}
+		text, _ := reply[1].(string)
+		now, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the clock of Redis: %w", err)
+		}
+		if s.clock.saw(asked, now); reply[0] != "late" {
+			return reply, look, nil
+		}
+	}
+	return nil, nil, errors.New("the clock of Redis does not stand still long enough")
+}
+
 // redeem runs the script and looks at the user. The look comes after the script, so that a refresh never succeeds that
 // began after a user was disabled. To one server both go in one pipeline. In a cluster they are two round trips: the
 // driver's pipelines there run on all nodes at once, in no order.
@@ -135,7 +164,7 @@ func (s *Store) redeem(ctx context.Context, r storage.Rotation, wantRecord bool)
 	keys := []string{s.names.grant(r.GrantID)}
 	args := []any{
 		strconv.FormatUint(r.Generation, 10), r.Attempt, r.Grace.Microseconds(), r.IdleLifetime.Microseconds(), flag(r.Fence),
-		flag(wantRecord), s.touch(),
+		flag(wantRecord), s.touch(), s.clock.deadline(ctx),
 	}
 	look = &userState{}
 	together := r.UserID != "" && s.cfg.Mode != Cluster
@@ -205,22 +234,6 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string) error {
 	}
 	defer s.grants.forget(id)
 	return answer(s.change(ctx, "revoke grant", scriptGrantRevoke, []string{s.names.grant(id)}, reason, s.touch()))
-}
-
-// head is the first element of a reply.
-func head(reply any) any {
-	if rows, ok := reply.([]any); ok && len(rows) > 0 {
-		return rows[0]
-	}
-	return nil
-}
-
-// tail is the rest.
-func tail(reply any) any {
-	if rows, ok := reply.([]any); ok && len(rows) > 0 {
-		return rows[1:]
-	}
-	return nil
 }
 
 // decodeGrant reads {generation, rotated, attempt, idle, reason, record}. known, if not nil, stands in for the record.

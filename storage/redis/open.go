@@ -28,6 +28,8 @@ type Store struct {
 	users   *memory[seenUser]
 	grants  *memory[storage.Grant]
 
+	clock serverClock
+
 	// patient is a client for copies and the doctor, who have time. It connects when it is first used.
 	patient goredis.UniversalClient
 
@@ -163,6 +165,16 @@ func (s *Store) Ping(ctx context.Context) error {
 		err = fmt.Errorf("the Redis at %s no longer holds the data that this process works on; was it emptied?", s.where())
 	}
 	return err
+}
+
+// absent is ErrNotFound for a record that the store does not have, and a failure where the whole store is gone: nobody may
+// be told that their token or their client is unknown because somebody has emptied Redis. It costs those a round trip who
+// ask for what is not there.
+func (s *Store) absent(ctx context.Context) error {
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	return storage.ErrNotFound
 }
 
 // Sweep has nothing to do: Redis drops what has ended by itself.

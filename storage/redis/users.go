@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/ingam/ingam/storage"
@@ -33,7 +34,7 @@ func (s *Store) User(ctx context.Context, id string) (storage.User, error) {
 	}
 	if fields[0] == nil {
 		s.users.drop(id)
-		return storage.User{}, storage.ErrNotFound
+		return storage.User{}, s.absent(ctx)
 	}
 	return s.sawUser(ticket, fields)
 }
@@ -70,6 +71,9 @@ func (s *Store) UserByName(ctx context.Context, username string) (storage.User, 
 	}
 	ticket := s.users.ticket()
 	reply, err := s.read(ctx, "user by name", scriptUserByName, s.names.username(username), s.names.user(""))
+	if errors.Is(err, storage.ErrNotFound) {
+		err = s.absent(ctx)
+	}
 	if err != nil {
 		return storage.User{}, err
 	}

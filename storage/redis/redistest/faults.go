@@ -40,12 +40,12 @@ func (s *Server) Restart() error {
 func (s *Server) Pause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.proc.signal(syscall.SIGSTOP)
+	return s.proc.signal(sigStop)
 }
 
 // Resume lets a paused server go on. What was sent to it meanwhile is then executed.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.proc.signal(syscall.SIGCONT)
+	return s.proc.signal(sigContinue)
 }

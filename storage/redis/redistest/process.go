@@ -77,7 +77,7 @@ func (p *process) signal(sig syscall.Signal) error {
 	if !p.running() {
 		return errNotRunning
 	}
-	if err := syscall.Kill(-p.cmd.Process.Pid, sig); err != nil {
+	if err := signalGroup(p.cmd.Process.Pid, sig); err != nil {
 		return fmt.Errorf("%s: %w", sig, err)
 	}
 	return nil
