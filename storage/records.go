@@ -112,7 +112,8 @@ type Refund struct {
 }
 
 // SpendOne applies the generic cell rate algorithm: paid is the budget's "theoretical arrival time" as stored (zero
-// for a full budget). It returns what to store, and how long to wait if the budget is empty (then nothing changes).
+// for a full budget). It returns what to store, and how long to wait if the budget is empty: then what to store is what
+// was stored, or less where the clock was set back, so that the wait ends by the new time.
 func (b Budget) SpendOne(paid, now time.Time) (after time.Time, wait time.Duration) {
 	if paid.Before(now) {
 		paid = now

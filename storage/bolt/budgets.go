@@ -72,10 +72,13 @@ func (s *Store) Spend(ctx context.Context, list ...storage.Budget) (wait time.Du
 				return err
 			}
 			var after time.Time
-			if after, wait = b.SpendOne(paid, t.now); wait > 0 {
+			after, wait = b.SpendOne(paid, t.now)
+			if wait == 0 || after.Before(paid) {
+				s.budgets.changed[key] = after
+			}
+			if wait > 0 {
 				return nil
 			}
-			s.budgets.changed[key] = after
 		}
 		return nil
 	})

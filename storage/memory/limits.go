@@ -18,10 +18,12 @@ func (s *Store) Spend(ctx context.Context, budgets ...storage.Budget) (wait time
 	for _, b := range budgets {
 		key := record.HashKey(b.Key)
 		after, wait := b.SpendOne(s.budgets[key], now)
+		if wait == 0 || after.Before(s.budgets[key]) {
+			s.budgets[key] = after
+		}
 		if wait > 0 {
 			return wait, nil
 		}
-		s.budgets[key] = after
 	}
 	return 0, nil
 }

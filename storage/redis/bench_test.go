@@ -157,3 +157,14 @@ func TestWhatIsWrongInAConfigurationIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkRotateOnTheDisksOfReplicas(b *testing.B) {
+	program := redistest.Program(redistest.Binary8(b))
+	primary := redistest.Start(b, program)
+	redistest.Start(b, program, redistest.ReplicaOf(primary))
+	cfg := Config{Addresses: []string{primary.Addr()}}
+	open(b, cfg)
+	cfg.Durability, cfg.Fsync, cfg.Timeout = Replicated, true, MaxTimeout
+	awaitReplica(b, reopen(b, cfg))
+	benchRotate(b, cfg)
+}

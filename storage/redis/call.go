@@ -146,29 +146,31 @@ func (s *Store) confirmed(ctx context.Context, node *goredis.Client, write func(
 	return s.wait(ctx, conn)
 }
 
-// wait returns nil when enough replicas have what this connection has written.
+// wait returns nil when enough replicas have what this connection has written, under Fsync on their disks. The two
+// questions come one after the other on purpose: a replica answers the first one when it has the write, and only then its
+// answer to the second one counts that write as synced. Asked at once it would come to it a second later.
 func (s *Store) wait(ctx context.Context, conn *goredis.Conn) error {
-	deadline, _ := ctx.Deadline()
 	// Redis shall answer before our own deadline, so that a short count is told from a lost connection. It looks at the
 	// time ten times a second.
-	patience := max(1, (time.Until(deadline) - 110*time.Millisecond).Milliseconds())
-	if s.cfg.Fsync {
-		// WAITAOF numlocal numreplicas timeout: how many have it on their disks, here and elsewhere.
-		counts, err := conn.Do(ctx, "WAITAOF", 1, s.cfg.Replicas, patience).Int64Slice()
-		switch {
-		case err != nil:
-			return err
-		case len(counts) != 2 || counts[0] < 1 || counts[1] < int64(s.cfg.Replicas):
-			return fmt.Errorf("%w: on disk at %v (here, replicas), wanted 1 and %d", errUnconfirmed, counts, s.cfg.Replicas)
-		}
-		return nil
-	}
-	count, err := conn.Do(ctx, "WAIT", s.cfg.Replicas, patience).Int64()
+	deadline, _ := ctx.Deadline()
+	patience := func() int64 { return max(1, (time.Until(deadline) - 110*time.Millisecond).Milliseconds()) }
+
+	count, err := conn.Do(ctx, "WAIT", s.cfg.Replicas, patience()).Int64()
 	switch {
 	case err != nil:
 		return err
 	case count < int64(s.cfg.Replicas):
 		return fmt.Errorf("%w: %d of %d", errUnconfirmed, count, s.cfg.Replicas)
+	case !s.cfg.Fsync:
+		return nil
+	}
+	// WAITAOF numlocal numreplicas timeout: how many have it on their disks, here and elsewhere.
+	counts, err := conn.Do(ctx, "WAITAOF", 1, s.cfg.Replicas, patience()).Int64Slice()
+	switch {
+	case err != nil:
+		return err
+	case len(counts) != 2 || counts[0] < 1 || counts[1] < int64(s.cfg.Replicas):
+		return fmt.Errorf("%w: on disk at %v (here, replicas), wanted 1 and %d", errUnconfirmed, counts, s.cfg.Replicas)
 	}
 	return nil
 }

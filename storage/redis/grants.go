@@ -41,7 +41,7 @@ func creation(g storage.Grant) ([]any, error) {
 		rotated = micros(g.RotatedAt)
 	}
 	return []any{
-		b, g.Generation, micros(g.IdleExpiresAt), micros(g.ExpiresAt), rotated, g.Attempt, flag(g.Revoked), g.RevokedReason,
+		b, g.Generation, micros(g.IdleExpiresAt), micros(g.ExpiresAt), rotated, g.Attempt, bit(g.Revoked), g.RevokedReason,
 		rand.Text(),
 	}, nil
 }
@@ -163,8 +163,8 @@ func (s *Store) redeemInTime(ctx context.Context, r storage.Rotation, wantRecord
 func (s *Store) redeem(ctx context.Context, r storage.Rotation, wantRecord bool) (reply any, look *userState, err error) {
 	keys := []string{s.names.grant(r.GrantID)}
 	args := []any{
-		strconv.FormatUint(r.Generation, 10), r.Attempt, r.Grace.Microseconds(), r.IdleLifetime.Microseconds(), flag(r.Fence),
-		flag(wantRecord), s.touch(), s.clock.deadline(ctx),
+		strconv.FormatUint(r.Generation, 10), r.Attempt, r.Grace.Microseconds(), r.IdleLifetime.Microseconds(), bit(r.Fence),
+		bit(wantRecord), s.touch(), s.clock.deadline(ctx),
 	}
 	look = &userState{}
 	together := r.UserID != "" && s.cfg.Mode != Cluster

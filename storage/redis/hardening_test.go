@@ -57,8 +57,12 @@ func retriesAtAnotherNode(t *testing.T, program ...redistest.Option) {
 	must(t, s.CreateUser(ctx, storage.User{ID: "gone", Username: "gone"}))
 	must(t, s.CreateClient(ctx, storage.Client{ID: "gone"}))
 	must(t, s.PutKeyRing(ctx, storage.KeyRing{}))
+	for _, id := range []string{"redeemed", "revoked"} {
+		must(t, s.CreateGrant(ctx, testGrant(id)))
+	}
 	must(t, replica.Pause())
 	g, until := testGrant("new"), time.Now().Add(time.Hour)
+	attempts := 0
 	for what, verb := range map[string]func(*Store) error{
 		"remember":      func(s *Store) error { _, err := s.Remember(ctx, "jti", until); return err },
 		"delete user":   func(s *Store) error { return s.DeleteUser(ctx, "gone") },
@@ -67,7 +71,14 @@ func retriesAtAnotherNode(t *testing.T, program ...redistest.Option) {
 		"create client": func(s *Store) error { return s.CreateClient(ctx, storage.Client{ID: "x"}) },
 		"create grant":  func(s *Store) error { return s.CreateGrant(ctx, g) },
 		"put key ring":  func(s *Store) error { return s.PutKeyRing(ctx, storage.KeyRing{Version: 1}) },
-		"init":          func(s *Store) error { _, err := Init(ctx, s.cfg); return err },
+		"rotate": func(s *Store) error {
+			attempts++
+			return third(s.Rotate(ctx, storage.Rotation{
+				GrantID: "redeemed", Generation: 1, Attempt: fmt.Sprint(attempts), Grace: time.Hour, IdleLifetime: time.Hour,
+			}))
+		},
+		"revoke": func(s *Store) error { return s.RevokeGrant(ctx, "revoked", "x") },
+		"init":   func(s *Store) error { _, err := Init(ctx, s.cfg); return err },
 	} {
 		for i, node := range []*Store{s, other} {
 			if err := verb(node); !errors.Is(err, errUnconfirmed) {

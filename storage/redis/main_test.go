@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"testing"
 
@@ -13,6 +14,10 @@ import (
 
 func TestMain(m *testing.M) {
 	history.Main(openForWorker)
+	// The suites wait most of their time for the clock; two at once, as many as there are processors, would take minutes.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	os.Exit(redistest.Main(m))
 }
 

@@ -115,6 +115,8 @@ func (c Config) client() goredis.UniversalClient {
 	case Cluster:
 		cluster := o.Cluster()
 		cluster.DisableRoutingPolicies = true // every command of ours names its key
+		// A command that is sent only once does not make the driver look for the new primary; it looks by itself.
+		cluster.ClusterStateReloadInterval = time.Second
 		return goredis.NewClusterClient(cluster)
 	case Sentinel:
 		return goredis.NewFailoverClient(o.Failover())

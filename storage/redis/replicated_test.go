@@ -23,7 +23,7 @@ func replicatedStore(t *testing.T, program ...redistest.Option) (*Store, *redist
 }
 
 // awaitReplica waits until writes are confirmed: a replica that has just synchronised rewrites its append-only file first.
-func awaitReplica(t *testing.T, s *Store) {
+func awaitReplica(t testing.TB, s *Store) {
 	t.Helper()
 	var err error
 	for n := range 100 {
@@ -103,6 +103,7 @@ func TestUnconfirmedOnTheDisksIsAFailureToo(t *testing.T) {
 
 func TestWAITAOFAtAServerThatDoesNotKnowItIsAFailure(t *testing.T) {
 	s, _ := replicatedStore(t)
+	awaitReplica(t, s)
 	s.cfg.Fsync = true
 	if v, err := s.Doctor(t.Context()); err != nil || v[0].Name != "version" || v[0].Level == OK {
 		t.Skipf("this Redis knows WAITAOF: %+v", v[0])

@@ -38,20 +38,13 @@ func reopen(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// keepsThePromises runs the whole suite. Time is real here, so its units are short and it looks less closely.
+// keepsThePromises runs the whole suite. Time is real here, so its units are short and it looks less closely. One server is
+// in fault_acl_test.go, as the user of acl.txt.
 func keepsThePromises(t *testing.T, config func(t testing.TB) Config) {
 	t.Helper()
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(t testing.TB) storage.Store { t.Helper(); return open(t, config(t)) },
-		Unit: 100 * time.Millisecond, Grain: 20 * time.Millisecond,
-	})
-}
-
-func TestOneServerKeepsThePromises(t *testing.T) {
-	t.Parallel()
-	keepsThePromises(t, func(t testing.TB) Config {
-		server, prefix := redistest.Shared(t)
-		return Config{Addresses: []string{server.Addr()}, Prefix: prefix}
+		Unit: 120 * time.Millisecond, Grain: 30 * time.Millisecond,
 	})
 }
 

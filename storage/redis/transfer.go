@@ -324,7 +324,7 @@ func (s *Store) importOne(r storage.Record) (one importing, err error) {
 		u := r.User
 		b, err = encodeUser(*u)
 		one.script, one.keys = scriptUserCreate, []string{s.names.user(u.ID), s.names.username(u.Username), s.names.userList()}
-		one.args = []any{u.ID, u.Username, b, u.Epoch, flag(u.Disabled), u.Version, rand.Text()}
+		one.args = []any{u.ID, u.Username, b, u.Epoch, bit(u.Disabled), u.Version, rand.Text()}
 	case r.Grant != nil:
 		one.script, one.keys = scriptGrantCreate, []string{s.names.grant(r.Grant.ID)}
 		one.args, err = creation(*r.Grant)

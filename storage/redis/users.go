@@ -103,7 +103,7 @@ func (s *Store) createUser(ctx context.Context, u storage.User) error {
 	defer s.users.forget(u.ID)
 	return answer(s.change(ctx, "create user", scriptUserCreate,
 		[]string{s.names.user(u.ID), s.names.username(u.Username), s.names.userList()},
-		u.ID, u.Username, b, u.Epoch, flag(u.Disabled), u.Version, rand.Text()))
+		u.ID, u.Username, b, u.Epoch, bit(u.Disabled), u.Version, rand.Text()))
 }
 
 // ReplaceUser stores u if the stored user still has its version.
@@ -117,7 +117,7 @@ func (s *Store) ReplaceUser(ctx context.Context, u storage.User) error {
 	defer s.users.forget(u.ID)
 	return answer(s.change(ctx, "replace user", scriptUserReplace,
 		[]string{s.names.user(u.ID), s.names.username(u.Username), s.names.userList()},
-		u.ID, u.Username, b, u.Epoch, flag(u.Disabled), read, rand.Text(), s.names.username("")))
+		u.ID, u.Username, b, u.Epoch, bit(u.Disabled), read, rand.Text(), s.names.username("")))
 }
 
 // DeleteUser removes a user and frees the username.
@@ -140,8 +140,8 @@ func encodeUser(u storage.User) ([]byte, error) {
 	return record.Encode(u)
 }
 
-// flag is a boolean as the scripts take it.
-func flag(b bool) int {
+// bit is a boolean as the scripts take it.
+func bit(b bool) int {
 	if b {
 		return 1
 	}

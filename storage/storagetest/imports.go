@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"iter"
 	"strings"
@@ -109,6 +110,12 @@ var importChecks = []check{
 
 func (k *kit) budgetState(hash string) *storage.BudgetState {
 	return &storage.BudgetState{KeyHash: []byte(strings.Repeat(hash, 32)), FullAt: k.now().Add(k.units(50))}
+}
+
+// budgetUntil is the state of a budget that is full at the given time.
+func budgetUntil(key string, full time.Time) *storage.BudgetState {
+	hash := sha256.Sum256([]byte(key))
+	return &storage.BudgetState{KeyHash: hash[:], FullAt: full}
 }
 
 func (k *kit) markState(hash string) *storage.MarkState {

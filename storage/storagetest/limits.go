@@ -17,6 +17,17 @@ var budgetChecks = []check{
 			k.Errorf("wait %v, want about %v", wait, k.unit)
 		}
 	}},
+	// K7: an import brings a state that otherwise only a clock makes that was set back.
+	{"a budget from the far future is only empty, and the wait that it tells is enough", func(k *kit) {
+		b := k.budget("b", 3)
+		k.must(k.s.Import(k.Context(), stream(storage.Record{Budget: budgetUntil("b", k.now().Add(k.units(1000)))})))
+		wait := k.spend(b)
+		if wait <= 0 || wait > k.unit {
+			k.Fatalf("wait %v, want at most %v", wait, k.unit)
+		}
+		k.advance(wait + k.grain)
+		k.spends(1, b)
+	}},
 	{"a budget refills one unit at a time, to the millisecond", func(k *kit) {
 		b := k.budget("b", 2)
 		k.spends(2, b)

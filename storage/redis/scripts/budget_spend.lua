@@ -4,10 +4,15 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local burst, every = tonumber(ARGV[1]), tonumber(ARGV[2])
-local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-full = math.min(full, now + burst * every) -- at most empty, also after the clock was set back
+local stored = tonumber(redis.call('GET', KEYS[1]) or '0')
+local full = math.min(math.max(stored, now), now + burst * every) -- at most empty, also after the clock was set back
 local after = full + every
 local over = after - now - burst * every
-if over > 0 then return over end
+if over > 0 then
+  if full < stored then -- it was: from now on it counts by the new time
+    redis.call('SET', KEYS[1], string.format('%.0f', full), 'PXAT', string.format('%.0f', full / 1000 + 1000))
+  end
+  return over
+end
 redis.call('SET', KEYS[1], string.format('%.0f', after), 'PXAT', string.format('%.0f', after / 1000 + 1000))
 return 0
