@@ -36,7 +36,7 @@ func TestAScriptThatIsWrongIsFound(t *testing.T) {
 	}
 	for name, wrong := range map[string][2]string{
 		"one more than the burst":     {"local over = after - now - burst * every", "local over = after - now - (burst + 1) * every"},
-		"a unit comes 1 µs late":      {"if over > 0 then return over end", "if over >= 0 then return over end"},
+		"a unit comes 1 µs late":      {"if over > 0 then\n  if full < stored", "if over >= 0 then\n  if full < stored"},
 		"what is unspent is saved up": {"math.max(stored, now)", "stored"},
 		"a clock set back shuts it":   {"math.min(math.max(stored, now), now + burst * every)", "math.max(stored, now)"},
 		"nothing is spent":            {"string.format('%.0f', after), 'PXAT'", "string.format('%.0f', full), 'PXAT'"},
