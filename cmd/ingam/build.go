@@ -21,6 +21,7 @@ import (
 	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/keys"
 	"github.com/ingam/ingam/storage"
+	"github.com/ingam/ingam/storage/bolt"
 )
 
 // instance is an authorization server with everything behind it, before any port opens.
@@ -30,7 +31,8 @@ type instance struct {
 	public   *authserver.Server
 	admin    http.Handler // for the socket
 	internal http.Handler
-	health   *health // of a store that other servers share, else nil
+	health   *health         // of a store that other servers share, else nil
+	gaveUp   <-chan struct{} // closed when the embedded store has given up writing; nil for others
 	log      *slog.Logger
 }
 
@@ -87,6 +89,9 @@ func build(
 		return nil, usageError{err}
 	}
 	in := &instance{store: all, ring: ring, public: public, health: watch, log: log}
+	if embedded, ok := store.(*bolt.Store); ok {
+		in.gaveUp = embedded.GaveUp()
+	}
 	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver})
 	// On the socket the file mode decides who may administer; over TCP a token does, and without one the API is not there.
 	var overTCP http.Handler

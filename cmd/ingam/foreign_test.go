@@ -29,7 +29,7 @@ func leaveOut(t *testing.T, what string, why ...any) {
 	if slices.Contains(strings.Split(os.Getenv("INGAM_REQUIRE"), ","), what) {
 		t.Fatalf("INGAM_REQUIRE names %s, but %s", what, fmt.Sprint(why...))
 	}
-	t.Skipf("LEFT OUT: what clients in %s see is not tested here: %s", what, fmt.Sprint(why...))
+	t.Skipf("LEFT OUT: what needs %s is not tested here: %s", what, fmt.Sprint(why...))
 }
 
 // installed returns a folder that install has filled, made once for each content of the lock file and each version of

@@ -44,7 +44,7 @@ func (c *config) openStore(ctx context.Context, log *slog.Logger) (storage.Store
 func openBolt(ctx context.Context, path string) (storage.Store, error) {
 	store, err := bolt.Open(ctx, path, bolt.Options{})
 	if errors.Is(err, storage.ErrInUse) {
-		return nil, fmt.Errorf("%s is in use: another server runs on %s", path, filepath.Dir(path))
+		return nil, fmt.Errorf("another server runs on %s: %w", filepath.Dir(path), err) // err names the process
 	}
 	if err != nil {
 		return nil, err

@@ -80,12 +80,24 @@ func (a *app) serve(ctx context.Context, c *config, static staticRecords) error 
 		background, cancel := context.WithCancel(ctx)
 		defer cancel()
 		go in.housekeeping(background)
+		serving, fail := context.WithCancelCause(ctx)
+		defer fail(nil)
+		go in.endWithStore(background, fail)
 		err = lifecycle{
 			drain: in.public.Drain, delay: c.Shutdown.Delay, timeout: c.Shutdown.Timeout, log: log,
 			started: func(context.Context) { logReady(log, c, services) },
-		}.run(ctx, services)
+		}.run(serving, services)
 	}
 	return errors.Join(err, in.store.Close())
+}
+
+// endWithStore ends a server whose disk has failed (threats S4): what is on it only a new start can tell.
+func (in *instance) endWithStore(ctx context.Context, fail context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case <-in.gaveUp:
+		fail(errors.New("the store has given up writing because of the disk; see the errors above, and start again"))
+	}
 }
 
 // openListeners opens the ports and the socket, or none of them.

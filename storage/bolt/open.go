@@ -59,6 +59,7 @@ type Store struct {
 	closing chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer when it has ended
 	failed  atomic.Pointer[error]
+	gaveUp  chan struct{} // closed after failed is set
 	wedged  bool // a panic left bbolt's lock behind; written by the writer, read after stopped
 
 	closeOnce sync.Once
@@ -94,6 +95,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		queue:    make(chan *call),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),
+		gaveUp:   make(chan struct{}),
 	}
 	if s.maxBatch <= 0 {
 		s.maxBatch = 256

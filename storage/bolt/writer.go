@@ -229,8 +229,15 @@ func (s *Store) rollback(t *bbolt.Tx) {
 // giveUp ends writing for good; the first reason stays.
 func (s *Store) giveUp(err error) {
 	err = fmt.Errorf("bolt: no writes until the next start, because of an earlier failure: %w", err)
-	s.failed.CompareAndSwap(nil, &err)
+	if s.failed.CompareAndSwap(nil, &err) {
+		close(s.gaveUp)
+	}
 }
+
+// GaveUp is closed when the store has given up writing: the disk has failed it in a way after which nobody knows what is
+// on it (an fsync that fails may have dropped the data and succeed the next time). Reads go on. Only opening the file again
+// tells what is there, so a server should end and be started again (S4).
+func (s *Store) GaveUp() <-chan struct{} { return s.gaveUp }
 
 // failure returns why the store has given up, or nil.
 func (s *Store) failure() error {
