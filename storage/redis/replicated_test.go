@@ -27,7 +27,7 @@ func awaitReplica(t testing.TB, s *Store) {
 	t.Helper()
 	var err error
 	for n := range 100 {
-		if err = s.CreateGrant(t.Context(), testGrant(fmt.Sprint("first", n))); err == nil {
+		if err = s.CreateGrant(t.Context(), testGrant(fmt.Sprint("first", n, time.Now().UnixNano()))); err == nil {
 			return
 		}
 	}
