@@ -66,8 +66,8 @@ func (s *Store) change(ctx context.Context, verb string, sc script, keys []strin
 	return reply, failed(verb, err)
 }
 
-// forget runs a script whose effect may be lost with the primary: budgets.
-func (s *Store) forget(ctx context.Context, verb string, sc script, key string, args ...any) (any, error) {
+// unawaited runs a script whose effect may be lost with the primary: budgets.
+func (s *Store) unawaited(ctx context.Context, verb string, sc script, key string, args ...any) (any, error) {
 	reply, err := sc.run(ctx, s.client, []string{key}, args...)
 	return reply, failed(verb, err)
 }

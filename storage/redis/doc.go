@@ -15,6 +15,12 @@
 // an unknown outcome, which the caller sees as a failure. When the caller asks again with the same attempt id the script
 // recognises it and gives the same answer.
 //
+// A redemption also says until when its caller waits, by the clock of Redis. One that was held up on the way and arrives
+// later changes nothing: by then its caller has asked another node, and it would look like a thief's (clock.go).
+//
+// What is not there is looked at twice: where the whole store is gone, because somebody has emptied Redis, the answer is a
+// failure and not "not found", which would make clients throw away what a backup brings back.
+//
 // # What costs how many round trips
 //
 // A redemption is one: the script and a look at the user travel together. In a cluster it is two, for grant and user live

@@ -18,7 +18,7 @@ func (s *Store) Spend(ctx context.Context, budgets ...storage.Budget) (wait time
 	}
 	defer done()
 	for _, b := range budgets {
-		reply, err := s.forget(ctx, "spend", scriptBudgetSpend, s.names.budget(b.Key), b.Burst, b.Every.Microseconds())
+		reply, err := s.unawaited(ctx, "spend", scriptBudgetSpend, s.names.budget(b.Key), b.Burst, b.Every.Microseconds())
 		if err != nil {
 			return 0, err
 		}
@@ -41,7 +41,7 @@ func (s *Store) Refund(ctx context.Context, refunds ...storage.Refund) error {
 	}
 	defer done()
 	for _, r := range refunds {
-		err := answer(s.forget(ctx, "refund", scriptBudgetRefund, s.names.budget(r.Key), r.Every.Microseconds(), r.Units))
+		err := answer(s.unawaited(ctx, "refund", scriptBudgetRefund, s.names.budget(r.Key), r.Every.Microseconds(), r.Units))
 		if err != nil {
 			return err
 		}
