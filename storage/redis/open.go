@@ -57,10 +57,25 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkMeta(ctx); err != nil {
+	if err := errors.Join(s.checkMeta(ctx), s.learnClock(ctx)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// learnClock asks Redis for the time, so that already the first redemption can say until when it is waited for.
+func (s *Store) learnClock(ctx context.Context) error {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	asked := local()
+	theirs, err := s.client.Time(ctx).Result()
+	if err == nil {
+		s.clock.saw(asked, theirs.UnixMicro())
+	}
+	return failed("open", err)
 }
 
 // Init sets a store up. created is false if that was done before; then nothing changes.
