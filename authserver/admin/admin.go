@@ -44,6 +44,9 @@ type Config struct {
 	Log *slog.Logger
 	// Source is the kind of store ("bolt", "redis"), for the first line of backups.
 	Source string
+	// SpoolDir, if not empty, is a folder of this server's own where a backup is written whole before it is sent. A store
+	// whose snapshots get in the way of writers (bolt's do) needs it: whoever reads the backup may be slow.
+	SpoolDir string
 }
 
 // api is the handler's state: only what it was given.
@@ -53,6 +56,7 @@ type api struct {
 	audit  *audit.Recorder
 	log    *slog.Logger
 	source string
+	spool  string
 }
 
 // handler answers a request, or returns why not; api.serve turns the error into the answer.
@@ -66,7 +70,7 @@ func New(c Config) http.Handler {
 	if c.Store == nil || c.Hasher == nil {
 		panic("admin.New: Config needs a Store and a Hasher")
 	}
-	a := &api{store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log, source: c.Source}
+	a := &api{store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log, source: c.Source, spool: c.SpoolDir}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

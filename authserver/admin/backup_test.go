@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -87,5 +88,61 @@ func TestAStoreThatFailsAtTheBeginningIs503AndLaterLeavesABackupWithoutEnd(t *te
 	}
 	if strings.Contains(string(got.body), errDisk.Error()) || !strings.Contains(s.log.String(), errDisk.Error()) {
 		t.Error("the reason belongs into the log, and only there")
+	}
+}
+
+// exported tells when an export has come to its end.
+type exported struct {
+	storage.Store
+	ended bool
+}
+
+func (e *exported) Export(ctx context.Context) iter.Seq2[storage.Record, error] {
+	return func(yield func(storage.Record, error) bool) {
+		defer func() { e.ended = true }()
+		e.Store.Export(ctx)(yield)
+	}
+}
+
+// watched is an answer that looks at each piece before it goes out.
+type watched struct {
+	*httptest.ResponseRecorder
+	before func()
+}
+
+func (w watched) Write(p []byte) (int, error) {
+	w.before()
+	return w.ResponseRecorder.Write(p)
+}
+
+// A reader may stop in the middle of a backup for as long as they like. A snapshot of bolt that waits for them would stop
+// every writer whose data no longer fits into the mapped part of the file.
+func TestTheStoreIsReadWholeBeforeABackupIsSentBySpool(t *testing.T) {
+	store := &exported{Store: memory.New()}
+	for i := range 2000 {
+		if err := store.CreateUser(t.Context(), storage.User{ID: fmt.Sprint(i), Username: fmt.Sprint("user", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	s := newServer(t, store)
+	handler := New(Config{Store: store, Hasher: s.hasher, SpoolDir: dir})
+	r := httptest.NewRequest("GET", "/admin/v1/backup", http.NoBody)
+	r.RemoteAddr = "@"
+	rec, early := httptest.NewRecorder(), false
+	handler.ServeHTTP(watched{rec, func() { early = early || !store.ended }}, r)
+	if _, tally, err := backup.Verify(rec.Body); err != nil || tally.Counts.Users != 2000 {
+		t.Errorf("%+v, %v", tally, err)
+	}
+	if early {
+		t.Error("something was sent while the store was being read")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	handler = New(Config{Store: store, Hasher: s.hasher, SpoolDir: dir + "/not there"})
+	rec = httptest.NewRecorder()
+	if handler.ServeHTTP(rec, r); rec.Code != http.StatusServiceUnavailable {
+		t.Errorf("without a place for the spool: %d %s", rec.Code, rec.Body)
 	}
 }

@@ -92,7 +92,11 @@ func build(
 	if embedded, ok := store.(*bolt.Store); ok {
 		in.gaveUp = embedded.GaveUp()
 	}
-	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver})
+	spool := ""
+	if c.StorageDriver != driverRedis {
+		spool = c.DataDir
+	}
+	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver, SpoolDir: spool})
 	// On the socket the file mode decides who may administer; over TCP a token does, and without one the API is not there.
 	var overTCP http.Handler
 	if c.Admin.Token != "" {

@@ -134,7 +134,9 @@ func (c *storeCommands) restore() *cobra.Command {
 		Long: "Fill an empty store from a backup. The backup is checked as a whole before anything is written. The server must be " +
 			"stopped if the store is the embedded one; a Redis is set up if need be.\n\nAll sign-ins of the backup end: which of them were " +
 			"ended after it was taken, nobody knows any more. People sign in again. --keep-grants lets them go on, and with them " +
-			"those that were ended since.\n\nThe servers need the master key of the time of the backup.",
+			"those that were ended since; whoever has refreshed since has to sign in all the same.\n\nEverything else is as it was " +
+			"then, too: users who were disabled or got a new password since, clients and secrets that were removed since, and access " +
+			"tokens without a sign-in (client_credentials) that were revoked since. Do those again.\n\nThe servers need the master key of the time of the backup.",
 		Example: "  ingam store restore --in ingam.backup\n  gpg --decrypt ingam.backup.gpg | ingam store restore --in -",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"reflect"
 	"slices"
@@ -349,5 +350,22 @@ func TestAStoreThatCannotBeReadIsNotEqualToAnything(t *testing.T) {
 	}
 	if c, err := Compare(t.Context(), good, good); err != nil || !c.Equal() {
 		t.Error(c, err)
+	}
+}
+
+// Redis has no snapshots: a rename during the backup can show a username at two users, and no store would take both back.
+func TestABackupThatCouldNotBeRestoredIsNotMade(t *testing.T) {
+	two := func(other string) iter.Seq2[storage.Record, error] {
+		return func(yield func(storage.Record, error) bool) {
+			if yield(storage.Record{User: &storage.User{ID: "1", Username: "alice", Version: 1}}, nil) {
+				yield(storage.Record{User: &storage.User{ID: "2", Username: other, Version: 1}}, nil)
+			}
+		}
+	}
+	if _, err := Write(io.Discard, "test", two("alice")); err == nil || !strings.Contains(err.Error(), "alice") {
+		t.Errorf("one username twice: %v", err)
+	}
+	if _, err := Write(io.Discard, "test", two("bob")); err != nil {
+		t.Errorf("two usernames: %v", err)
 	}
 }

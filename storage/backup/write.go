@@ -39,10 +39,18 @@ type ending struct {
 func Write(w io.Writer, source string, records iter.Seq2[storage.Record, error]) (Tally, error) {
 	out := &lineWriter{to: bufio.NewWriterSize(w, 64<<10), hash: sha256.New()}
 	var t Tally
+	names := map[string]struct{}{} // of users
 	out.line(Header{Version: formVersion, Time: time.Now().UTC().Truncate(time.Second), Source: source})
 	for r, err := range records {
 		if err == nil {
 			err = t.Add(r)
+		}
+		if err == nil && r.User != nil {
+			// A store without snapshots can show one user before a rename and another after it. No store could take both.
+			if _, twice := names[r.User.Username]; twice {
+				err = fmt.Errorf("the username %.80q went to another user while the backup was made; make it again", r.User.Username)
+			}
+			names[r.User.Username] = struct{}{}
 		}
 		if err != nil {
 			return t, err

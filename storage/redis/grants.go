@@ -122,11 +122,14 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 
 // decideUser judges the user by the look that went with the script.
 func (s *Store) decideUser(r storage.Rotation, look *userState) storage.Outcome {
-	judged := r.DecideUser(look.decoded())
-	if seen, _, ok := s.users.get(r.UserID); ok && judged == 0 && r.UserID != "" && seen.attempt != look.attempt() {
+	u, found := look.decoded()
+	if judged := r.DecideUser(u, found); judged != 0 || r.UserID == "" {
+		return judged
+	}
+	if seen, _, ok := s.users.get(r.UserID); ok && seen.version == u.Version && seen.attempt != look.attempt() {
 		return storage.Outdated // the same version of another writing
 	}
-	return judged
+	return 0
 }
 
 // lateTries is how often a redemption is asked for that Redis took for late. Once is enough to learn its clock.

@@ -179,7 +179,8 @@ func (s *Store) where() string { return strings.Join(s.cfg.Addresses, ", ") }
 func (s *Store) Ping(ctx context.Context) error {
 	meta, err := s.readMeta(ctx)
 	if err == nil && meta["store"] != s.id {
-		err = fmt.Errorf("the Redis at %s no longer holds the data that this process works on; was it emptied?", s.where())
+		err = fmt.Errorf("the Redis at %s no longer holds the data that this process works on; "+
+			"was it emptied? After a restore, start this server again", s.where())
 	}
 	return err
 }

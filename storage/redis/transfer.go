@@ -239,7 +239,8 @@ func (s *Store) fetchTime(
 }
 
 // Import stores records as they are, into a store that holds none. What it wrote before an error stays, and as long as
-// it has not come to its end the store cannot be opened. It waits for no replicas, whatever Durability says.
+// it has not come to its end the store cannot be opened. Under Replicated its last write waits for the replicas, and so
+// for all before it; in a cluster only those of one node are waited for.
 func (s *Store) Import(ctx context.Context, records iter.Seq2[storage.Record, error]) error {
 	if err := s.mustBeEmpty(ctx); err != nil {
 		return err
@@ -259,7 +260,9 @@ func (s *Store) markImporting(ctx context.Context, on int) error {
 		return err
 	}
 	defer done()
-	return failed("import", s.client.HSet(ctx, s.names.meta(), "importing", on).Err())
+	return failed("import", s.durably(ctx, s.names.meta(), func(d doer) error {
+		return d.Process(ctx, goredis.NewCmd(ctx, "HSET", s.names.meta(), "importing", on))
+	}))
 }
 
 func (s *Store) importAll(ctx context.Context, records iter.Seq2[storage.Record, error]) error {

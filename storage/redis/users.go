@@ -14,6 +14,7 @@ import (
 // same version, which there can be after a failover that forgot one.
 type seenUser struct {
 	record  []byte
+	version uint64
 	attempt string
 }
 
@@ -48,7 +49,7 @@ func (s *Store) sawUser(t ticket, fields []any) (storage.User, error) {
 	attempt, _ := fields[1].(string)
 	u, err := record.Decode[storage.User]([]byte(text))
 	if err == nil {
-		s.users.putIf(t, u.ID, seenUser{[]byte(text), attempt})
+		s.users.putIf(t, u.ID, seenUser{[]byte(text), u.Version, attempt})
 	}
 	return u, err
 }
