@@ -127,7 +127,7 @@ func TestTheStoreIsReadWholeBeforeABackupIsSentBySpool(t *testing.T) {
 	dir := t.TempDir()
 	s := newServer(t, store)
 	handler := New(Config{Store: store, Hasher: s.hasher, SpoolDir: dir})
-	r := httptest.NewRequest("GET", "/admin/v1/backup", http.NoBody)
+	r := httptest.NewRequest(http.MethodGet, "/admin/v1/backup", http.NoBody)
 	r.RemoteAddr = "@"
 	rec, early := httptest.NewRecorder(), false
 	handler.ServeHTTP(watched{rec, func() { early = early || !store.ended }}, r)

@@ -136,7 +136,8 @@ func (c *storeCommands) restore() *cobra.Command {
 			"ended after it was taken, nobody knows any more. People sign in again. --keep-grants lets them go on, and with them " +
 			"those that were ended since; whoever has refreshed since has to sign in all the same.\n\nEverything else is as it was " +
 			"then, too: users who were disabled or got a new password since, clients and secrets that were removed since, and access " +
-			"tokens without a sign-in (client_credentials) that were revoked since. Do those again.\n\nThe servers need the master key of the time of the backup.",
+			"tokens without a sign-in (client_credentials) that were revoked since. Do those again.\n\n" +
+			"The servers need the master key of the time of the backup.",
 		Example: "  ingam store restore --in ingam.backup\n  gpg --decrypt ingam.backup.gpg | ingam store restore --in -",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -60,7 +60,7 @@ type Store struct {
 	stopped chan struct{} // closed by the writer when it has ended
 	failed  atomic.Pointer[error]
 	gaveUp  chan struct{} // closed after failed is set
-	wedged  bool // a panic left bbolt's lock behind; written by the writer, read after stopped
+	wedged  bool          // a panic left bbolt's lock behind; written by the writer, read after stopped
 
 	closeOnce sync.Once
 	closeErr  error
