@@ -132,8 +132,8 @@ func prepare(path string) error {
 }
 
 // openFile opens a file that exists and locks it.
-func openFile(path string) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+func openFile(path string) (db *bbolt.DB, err error) {
+	options := &bbolt.Options{
 		// bbolt reads 0 as "wait for ever". With anything below its 50 ms between attempts it tries just once.
 		Timeout:      1,
 		NoStatistics: true,
@@ -142,7 +142,9 @@ func openFile(path string) (*bbolt.DB, error) {
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			return os.OpenFile(name, flag&^os.O_CREATE, mode)
 		},
-	})
+	}
+	// It reads the list of free pages, which may be damaged.
+	err = safely(func() (err error) { db, err = bbolt.Open(path, 0o600, options); return err })
 	if errors.Is(err, berrors.ErrTimeout) {
 		if by := holder(path); by != "" {
 			return nil, fmt.Errorf("%w: %s", storage.ErrInUse, by)

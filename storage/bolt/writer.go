@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -276,7 +277,10 @@ func isPanic(err error) bool {
 	return is
 }
 
+// safely turns a panic into an error, and so a page fault: bbolt reads the file as memory, and where the disk or somebody
+// with a text editor has taken a page away, that would end the process otherwise.
 func safely(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // of this goroutine
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicError{p}
