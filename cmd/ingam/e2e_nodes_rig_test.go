@@ -12,10 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -154,9 +152,7 @@ func (n *serverNode) begin(t testing.TB) {
 	p.cmd.Env = append(plainEnvironment(), n.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.SysProcAttr = nodeAttributes()
-	started := make(chan error, 1)
-	nodeStarter() <- func() { started <- p.cmd.Start() }
-	if err := <-started; err != nil {
+	if err := redistest.StartOnLastingThread(p.cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -165,19 +161,6 @@ func (n *serverNode) begin(t testing.TB) {
 	}()
 	n.process = p
 }
-
-// nodeStarter runs functions on a thread that lives as long as the test process: children are killed when the thread that
-// started them ends.
-var nodeStarter = sync.OnceValue(func() chan<- func() {
-	jobs := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for job := range jobs {
-			job()
-		}
-	}()
-	return jobs
-})
 
 // awaitReady waits until the node says that it is ready.
 func (n *serverNode) awaitReady(t testing.TB) {

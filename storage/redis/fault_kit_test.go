@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -9,21 +8,12 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/ingam/ingam/storage"
 	"github.com/ingam/ingam/storage/redis/redistest"
 )
 
 // The fault_*_test.go files break what lies under a running store and look at what the store then says. Rows in comments
 // (S7, T6, INV10) are those of the threat catalogue. Every count is logged in one line that begins with PROMISE.
-
-// The driver prints what it meets; in these tests that is a flood. Nobody uses it yet when package variables are set.
-var _ = func() struct{} { goredis.SetLogger(silence{}); return struct{}{} }()
-
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
 
 // figure is how often something is done: a short count by default, the full one with INGAM_FULL=1.
 func figure(short, full int) int {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	quietDriver() // what the driver meets in these tests is a flood
 	history.Main(openForWorker)
 	// The suites wait most of their time for the clock; two at once, as many as there are processors, would take minutes.
 	if err := flag.Set("test.parallel", "8"); err != nil {

@@ -37,6 +37,14 @@ var spawner = sync.OnceValue(func() chan<- func() {
 	return jobs
 })
 
+// StartOnLastingThread starts a command whose SysProcAttr.Pdeathsig shall strike at the end of the test process, and not at
+// that of whichever thread has started it.
+func StartOnLastingThread(cmd *exec.Cmd) error {
+	started := make(chan error, 1)
+	spawner() <- func() { started <- cmd.Start() }
+	return <-started
+}
+
 // spawn starts program in dir and appends what it prints to the file log.
 func spawn(program string, args []string, dir, log string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -49,9 +57,7 @@ func spawn(program string, args []string, dir, log string) (*process, error) {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	cmd.SysProcAttr = sysProcAttr()
 
-	started := make(chan error, 1)
-	spawner() <- func() { started <- cmd.Start() }
-	if err := <-started; err != nil {
+	if err := StartOnLastingThread(cmd); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}

@@ -19,7 +19,7 @@ const MasterName = "ingam-test"
 // How sentinels behave, in milliseconds: how long a server is silent until it counts as down, and how long the steps of
 // a failover may take. Two failovers on their own account are at least twice the latter apart.
 const (
-	downAfter       = 700
+	downAfter       = 1500
 	failoverTimeout = 3000
 )
 
