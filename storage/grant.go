@@ -39,6 +39,21 @@ type Grant struct {
 
 	Revoked       bool   `json:"revoked,omitempty"`
 	RevokedReason string `json:"revoked_reason,omitempty"`
+
+	// What follows belongs to grants that began at the authorization endpoint, whose generation 0 is the code.
+
+	// SessionID is the browser session in which the user allowed it ([Session].ID).
+	SessionID string `json:"session_id,omitempty"`
+	// SessionBound: the grant is dead when that session has ended.
+	SessionBound bool `json:"session_bound,omitempty"`
+	// RedirectURI and CodeChallenge (S256, RFC 7636 §4.2; "" if none was sent) are what a redemption of the code must match.
+	RedirectURI   string `json:"redirect_uri,omitempty"`
+	CodeChallenge string `json:"code_challenge,omitempty"`
+	// RequestNonce is the nonce of the request, for the first ID token (OIDC Core §3.1.2.1).
+	RequestNonce string `json:"request_nonce,omitempty"`
+	// UserInfoClaims and IDTokenClaims are names asked for one by one (OIDC Core §5.5).
+	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
+	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
 }
 
 // Expiry is when the grant ends if nothing happens.
@@ -161,5 +176,6 @@ func (r Rotation) DecideUser(u User, found bool) Outcome {
 func (g Grant) Clone() Grant {
 	g.Scopes, g.Audience = slices.Clone(g.Scopes), slices.Clone(g.Audience)
 	g.Nonce, g.AMR = slices.Clone(g.Nonce), slices.Clone(g.AMR)
+	g.UserInfoClaims, g.IDTokenClaims = slices.Clone(g.UserInfoClaims), slices.Clone(g.IDTokenClaims)
 	return g
 }

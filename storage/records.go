@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/json"
 	"log/slog"
 	"time"
 )
@@ -26,6 +27,49 @@ type Client struct {
 	Resources []string `json:"resources,omitempty"`
 	// RefreshGrace overrides the server's grace window for refresh tokens; nil means the server's.
 	RefreshGrace *time.Duration `json:"refresh_grace,omitempty"`
+
+	// AuthMethod is "" for a client that shows its secret, by HTTP Basic or in the body, and "private_key_jwt" for one that
+	// signs an assertion (RFC 7523 §2.2) and has no secret.
+	AuthMethod string `json:"auth_method,omitempty"`
+	// JWKS are the client's public keys (RFC 7517 §5), inline, or else at JWKSURI: for its assertions and request objects.
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// What it may do at the authorization endpoint. ResponseModes it may ask for; none means query and form_post.
+	ResponseModes []string `json:"response_modes,omitempty"`
+	// RequirePKCE: also a confidential client must send a challenge (RFC 7636). Public ones must in any case.
+	RequirePKCE bool `json:"require_pkce,omitempty"`
+	// RequirePAR: only pushed requests are served (RFC 9126 §6).
+	RequirePAR bool `json:"require_pushed_authorization_requests,omitempty"`
+	// RequireSignedRequest: only signed request objects are served (RFC 9101 §10.5). RequestObjectAlg, if not empty, is the one
+	// algorithm for them.
+	RequireSignedRequest bool   `json:"require_signed_request_object,omitempty"`
+	RequestObjectAlg     string `json:"request_object_signing_alg,omitempty"`
+	// DefaultMaxAge in seconds is max_age of requests without one (OIDC Registration §2); nil means none.
+	DefaultMaxAge *int64 `json:"default_max_age,omitempty"`
+	// FirstParty: the operator's own client, whose users are not asked for consent.
+	FirstParty bool `json:"first_party,omitempty"`
+	// SessionBound: its grants end with the browser session they began in, unless offline_access was granted.
+	SessionBound bool `json:"session_bound,omitempty"`
+
+	// UserInfoAlg is RS256 for signed answers of userinfo (application/jwt), "" for JSON (OIDC Core §5.3.2).
+	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty"`
+	// Pairwise: its users' sub is one that clients of another sector do not know (OIDC Core §8.1). Sector is a host name; ""
+	// means that of its redirect URIs.
+	Pairwise bool   `json:"pairwise,omitempty"`
+	Sector   string `json:"sector_identifier,omitempty"`
+
+	// Where the browser may go after logout (OIDC RP-Initiated Logout §3.1), and where the client hears of one.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
+	FrontchannelLogoutURI  string   `json:"frontchannel_logout_uri,omitempty"`
+
+	// AllowedOrigins may call from a browser beside the origins of the redirect URIs (CORS); for public clients.
+	AllowedOrigins []string `json:"allowed_origins,omitempty"`
+	// For pages: where the client lives, its logo (https) and its colour (#rrggbb).
+	URI     string `json:"client_uri,omitempty"`
+	LogoURI string `json:"logo_uri,omitempty"`
+	Accent  string `json:"accent,omitempty"`
 
 	// CreatedAt is when this registration was made: a grant born before it belonged to an earlier client of the same id.
 	CreatedAt time.Time `json:"created_at,omitzero"`

@@ -97,6 +97,11 @@ func (c Client) clone() Client {
 	c.GrantTypes, c.RedirectURIs = slices.Clone(c.GrantTypes), slices.Clone(c.RedirectURIs)
 	c.Scopes, c.DefaultScopes = slices.Clone(c.Scopes), slices.Clone(c.DefaultScopes)
 	c.Audience, c.Resources = slices.Clone(c.Audience), slices.Clone(c.Resources)
+	c.JWKS, c.ResponseModes = slices.Clone(c.JWKS), slices.Clone(c.ResponseModes)
+	c.PostLogoutRedirectURIs, c.AllowedOrigins = slices.Clone(c.PostLogoutRedirectURIs), slices.Clone(c.AllowedOrigins)
+	if c.DefaultMaxAge != nil {
+		c.DefaultMaxAge = new(*c.DefaultMaxAge)
+	}
 	if c.RefreshGrace != nil {
 		c.RefreshGrace = new(*c.RefreshGrace)
 	}
@@ -202,6 +207,19 @@ func (st *static) Rotate(ctx context.Context, r Rotation) (Outcome, Grant, error
 		return Dead, g, nil
 	}
 	return outcome, g, nil
+}
+
+// GrantAndUser answers for a user of the files itself.
+func (st *static) GrantAndUser(ctx context.Context, id, userID string) (Grant, User, error) {
+	u, ok := st.users[userID]
+	if !ok {
+		return st.Store.GrantAndUser(ctx, id, userID)
+	}
+	g, err := st.Store.Grant(ctx, id)
+	if err != nil {
+		return Grant{}, User{}, err
+	}
+	return g, u.clone(), nil
 }
 
 func (st *static) UserByName(ctx context.Context, username string) (User, error) {

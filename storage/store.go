@@ -16,6 +16,7 @@ type Store interface {
 	Grants
 	KeyRings
 	Limits
+	Entries
 	Transfer
 
 	// Ping tells whether the store answers now; readiness probes ask it.
@@ -77,6 +78,12 @@ type Grants interface {
 	// Rotate redeems one generation of a grant, atomically, and returns the grant as it is afterwards; see [Rotation] and
 	// [Outcome] for the rules. ErrNotFound if there is no such grant or it has expired.
 	Rotate(ctx context.Context, r Rotation) (Outcome, Grant, error)
+	// GrantAndUser returns a grant that has not expired, revoked or not, and the user with that id, both as the store has them
+	// now, at the price of one question where the technology allows it. ErrNotFound if there is no such grant or no such user.
+	GrantAndUser(ctx context.Context, id, userID string) (Grant, User, error)
+	// GrantsOf returns up to limit grants of a user that have neither expired nor been revoked, in no order. A grant is in it
+	// from the moment CreateGrant returned.
+	GrantsOf(ctx context.Context, userID string, limit int) ([]Grant, error)
 	// RevokeGrant ends a grant for ever and notes why. A grant that is unknown, expired or revoked already is no
 	// error and keeps its first reason. After RevokeGrant returned nil no Rotate of that grant succeeds.
 	RevokeGrant(ctx context.Context, id, reason string) error
@@ -124,6 +131,7 @@ type Record struct {
 	KeyRing *KeyRing     `json:"key_ring,omitempty"`
 	Budget  *BudgetState `json:"budget,omitempty"`
 	Mark    *MarkState   `json:"mark,omitempty"`
+	Entry   *Entry       `json:"entry,omitempty"`
 }
 
 // BudgetState is a budget that is not full.

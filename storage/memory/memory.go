@@ -22,6 +22,7 @@ type Store struct {
 	users     map[string][]byte
 	usernames map[string]string // username → id
 	grants    map[string][]byte
+	entries   map[entryKey][]byte
 	ring      []byte
 	budgets   map[record.Hash]time.Time // theoretical arrival time
 	marks     map[record.Hash]time.Time // end
@@ -34,6 +35,7 @@ func New() *Store {
 		users:     map[string][]byte{},
 		usernames: map[string]string{},
 		grants:    map[string][]byte{},
+		entries:   map[entryKey][]byte{},
 		budgets:   map[record.Hash]time.Time{},
 		marks:     map[record.Hash]time.Time{},
 	}
@@ -117,6 +119,12 @@ func (s *Store) Sweep(ctx context.Context, limit int) (removed int, err error) {
 			removed++
 		}
 	}
+	for key := range s.entries {
+		if _, err := s.entry(key.kind, key.id, now); removed < limit && errors.Is(err, storage.ErrNotFound) {
+			delete(s.entries, key)
+			removed++
+		}
+	}
 	for _, ends := range []map[record.Hash]time.Time{s.budgets, s.marks} {
 		for key, end := range ends {
 			if removed < limit && !now.Before(end) {
@@ -133,6 +141,6 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.clients, s.users, s.usernames, s.grants, s.ring, s.budgets, s.marks = nil, nil, nil, nil, nil, nil, nil
+	s.clients, s.users, s.usernames, s.grants, s.entries, s.ring, s.budgets, s.marks = nil, nil, nil, nil, nil, nil, nil, nil
 	return nil
 }

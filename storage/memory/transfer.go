@@ -72,6 +72,15 @@ func (s *Store) snapshot(ctx context.Context) ([]storage.Record, error) {
 			list = append(list, storage.Record{Mark: &storage.MarkState{KeyHash: hash[:], Until: end.Round(0).UTC()}})
 		}
 	}
+	for key := range s.entries {
+		e, err := s.entry(key.kind, key.id, now)
+		if storage.IsFailure(err) {
+			return nil, err
+		}
+		if err == nil {
+			list = append(list, storage.Record{Entry: &e})
+		}
+	}
 	return list, nil
 }
 
@@ -97,11 +106,11 @@ func (s *Store) Import(ctx context.Context, records iter.Seq2[storage.Record, er
 		return err
 	}
 	defer s.leave()
-	if s.ring != nil || len(s.clients)+len(s.users)+len(s.grants)+len(s.budgets)+len(s.marks) > 0 {
+	if s.ring != nil || len(s.clients)+len(s.users)+len(s.grants)+len(s.budgets)+len(s.marks)+len(s.entries) > 0 {
 		return storage.ErrExists
 	}
 	s.clients, s.users, s.usernames, s.grants = filled.clients, filled.users, filled.usernames, filled.grants
-	s.ring, s.budgets, s.marks = filled.ring, filled.budgets, filled.marks
+	s.ring, s.budgets, s.marks, s.entries = filled.ring, filled.budgets, filled.marks, filled.entries
 	return nil
 }
 
@@ -132,6 +141,10 @@ func (s *Store) add(r storage.Record) (err error) {
 		twice = addTime(s.budgets, r.Budget.KeyHash, r.Budget.FullAt)
 	case r.Mark != nil:
 		twice = addTime(s.marks, r.Mark.KeyHash, r.Mark.Until)
+	case r.Entry != nil:
+		if twice = s.entries[entryKey{r.Entry.Kind, r.Entry.ID}] != nil; !twice {
+			err = s.putEntry(*r.Entry)
+		}
 	}
 	if twice {
 		return record.Duplicate(r)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/ingam/ingam/storage"
 )
 
 // MaxID is how long an id or a username may be, in bytes. It stays far below the limits of every technology, and no
@@ -24,6 +26,22 @@ func CheckID(what, id string) error {
 		return fmt.Errorf("%s has %d bytes, at most %d can be stored", what, len(id), MaxID)
 	case !utf8.ValidString(id):
 		return fmt.Errorf("%s %q is not valid UTF-8", what, id)
+	}
+	return nil
+}
+
+// CheckEntry refuses an entry that a store could not give back as it was.
+func CheckEntry(e storage.Entry) error {
+	if err := errors.Join(CheckID("kind of an entry", e.Kind), CheckID("entry id", e.ID)); err != nil {
+		return err
+	}
+	if e.Owner != "" {
+		if err := CheckID("owner of an entry", e.Owner); err != nil {
+			return err
+		}
+	}
+	if !json.Valid(e.Data) {
+		return errors.New("the data of an entry is not JSON") // which it is not said: it may be a secret
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func TestARecordIsOneThingWithItsName(t *testing.T) {
 		{storage.Record{KeyRing: &storage.KeyRing{}}, true, "the key ring", ""},
 		{storage.Record{Budget: &storage.BudgetState{KeyHash: whole}}, true, "budget 0000", ""},
 		{storage.Record{Mark: &storage.MarkState{KeyHash: whole}}, true, "mark 0000", ""},
+		{storage.Record{Entry: &storage.Entry{Kind: "k", ID: "e", Data: []byte("1")}}, true, `entry "k" "e"`, ""},
 		{storage.Record{}, false, "nothing", "0 of client"},
 		{storage.Record{Client: &c, User: &u}, false, "client", "2 of client"},
 		{storage.Record{Client: &storage.Client{}}, false, "client", "client id is empty"},
@@ -40,6 +41,11 @@ func TestARecordIsOneThingWithItsName(t *testing.T) {
 		{storage.Record{Grant: &storage.Grant{ID: "\xff"}}, false, "grant", "not valid UTF-8"},
 		{storage.Record{Budget: &storage.BudgetState{KeyHash: half}}, false, "budget 0000", "16 bytes"},
 		{storage.Record{Mark: &storage.MarkState{}}, false, "mark", "0 bytes"},
+		{storage.Record{Entry: &storage.Entry{ID: "e", Data: []byte("1")}}, false, "entry", "kind of an entry is empty"},
+		{storage.Record{Entry: &storage.Entry{Kind: "k", Data: []byte("1")}}, false, "entry", "entry id is empty"},
+		{storage.Record{Entry: &storage.Entry{Kind: "k", ID: "e"}}, false, "entry", "is not JSON"},
+		{storage.Record{Entry: &storage.Entry{Kind: "k", ID: "e", Owner: "\xff", Data: []byte("1")}}, false, "entry", "not valid UTF-8"},
+		{storage.Record{Client: &c, Entry: &storage.Entry{Kind: "k", ID: "e", Data: []byte("1")}}, false, "client", "2 of client"},
 	} {
 		err := record.Check(tc.r)
 		if (err == nil) != tc.ok || err != nil && !strings.Contains(err.Error(), tc.complain) {

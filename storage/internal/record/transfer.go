@@ -11,13 +11,13 @@ import (
 // and ids and hashes as a store makes them.
 func Check(r storage.Record) error {
 	fields := 0
-	for _, set := range []bool{r.Client != nil, r.User != nil, r.Grant != nil, r.KeyRing != nil, r.Budget != nil, r.Mark != nil} {
+	for _, set := range []bool{r.Client != nil, r.User != nil, r.Grant != nil, r.KeyRing != nil, r.Budget != nil, r.Mark != nil, r.Entry != nil} {
 		if set {
 			fields++
 		}
 	}
 	if fields != 1 {
-		return fmt.Errorf("a record with %d of client, user, grant, key_ring, budget and mark; it must be one", fields)
+		return fmt.Errorf("a record with %d of client, user, grant, key_ring, budget, mark and entry; it must be one", fields)
 	}
 	var err error
 	switch {
@@ -31,6 +31,8 @@ func Check(r storage.Record) error {
 		err = checkHash(r.Budget.KeyHash)
 	case r.Mark != nil:
 		err = checkHash(r.Mark.KeyHash)
+	case r.Entry != nil:
+		err = CheckEntry(*r.Entry)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", Name(r), err)
@@ -68,6 +70,8 @@ func Name(r storage.Record) string {
 		return fmt.Sprintf("budget %x", r.Budget.KeyHash)
 	case r.Mark != nil:
 		return fmt.Sprintf("mark %x", r.Mark.KeyHash)
+	case r.Entry != nil:
+		return fmt.Sprintf("entry %.40q %.80q", r.Entry.Kind, r.Entry.ID)
 	}
 	return "nothing"
 }
