@@ -12,6 +12,7 @@ import (
 
 	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/authserver/credential"
+	"github.com/ingam/ingam/authserver/outbound"
 	"github.com/ingam/ingam/keys"
 	"github.com/ingam/ingam/storage"
 )
@@ -36,20 +37,44 @@ type Config struct {
 	// strict. A client's own value comes first.
 	RefreshGrace *time.Duration
 
-	// CORSOrigins may call the token endpoint, /oauth2/revoke and POST /login from a browser. Metadata and keys are
-	// open to every origin.
+	// Sign-ins at browsers: a session ends when it was not used for SessionIdleLifetime (default 24 hours), and in any case
+	// after SessionAbsoluteLifetime (default 7 days); where "stay signed in" was chosen, after SessionRememberLifetime
+	// without use (default 30 days) and three times that in any case.
+	SessionIdleLifetime     time.Duration
+	SessionAbsoluteLifetime time.Duration
+	SessionRememberLifetime time.Duration
+	// Branding is how pages look.
+	Branding Branding
+	// DevMode shows on every page that this is no real server, and whom one can sign in as.
+	DevMode bool
+
+	// CORSOrigins may call the token endpoint and its neighbours from a browser, beside the origins of registered public
+	// clients. Metadata and keys are open to every origin.
 	CORSOrigins []string
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 }
 
-// Dependencies are the rooms that the server is built from; all are required but Audit and Log.
+// Branding is the look of the pages that people see.
+type Branding struct {
+	// Name of the service; default: the host of the issuer.
+	Name string
+	// Logo is an image, LogoType its media type.
+	Logo     []byte
+	LogoType string
+	// Accent is a colour, #rrggbb.
+	Accent string
+}
+
+// Dependencies are the rooms that the server is built from; Audit, Log and Outbound may be left out.
 type Dependencies struct {
 	Store         storage.Store
 	Keys          *keys.Ring
 	Authenticator *credential.Authenticator
-	Audit         *audit.Recorder
-	Log           *slog.Logger
+	// Outbound reaches the addresses that clients registered; default: only https to public addresses.
+	Outbound *outbound.Client
+	Audit    *audit.Recorder
+	Log      *slog.Logger
 }
 
 // withDefaults fills zero fields and lists every problem at once.
@@ -80,6 +105,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"ID token lifetime", &c.IDTokenLifetime, 15 * time.Minute, 24 * time.Hour},
 		{"refresh idle lifetime", &c.RefreshIdleLifetime, 30 * 24 * time.Hour, 10 * 365 * 24 * time.Hour},
 		{"refresh absolute lifetime", &c.RefreshAbsoluteLifetime, 180 * 24 * time.Hour, 10 * 365 * 24 * time.Hour},
+		{"session idle lifetime", &c.SessionIdleLifetime, 24 * time.Hour, 365 * 24 * time.Hour},
+		{"session absolute lifetime", &c.SessionAbsoluteLifetime, 7 * 24 * time.Hour, 365 * 24 * time.Hour},
+		{"session remember lifetime", &c.SessionRememberLifetime, 30 * 24 * time.Hour, 365 * 24 * time.Hour},
 	} {
 		if *d.value == 0 {
 			*d.value = d.def

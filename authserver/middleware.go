@@ -171,36 +171,11 @@ func (s *Server) open(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// api serves an endpoint that takes POST, also from browsers of the configured origins (Fetch standard, CORS
-// protocol). There are no cookies here, so no credentials are ever allowed.
-func (s *Server) api(next http.HandlerFunc) http.Handler {
+// only serves an endpoint that takes some methods.
+func only(methods string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		origin := r.Header.Get("Origin")
-		allowed := origin != "" && slices.Contains(s.cfg.CORSOrigins, origin)
-		if len(s.cfg.CORSOrigins) > 0 {
-			h.Add("Vary", "Origin")
-		}
-		if allowed {
-			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
-		}
-		if r.Method == http.MethodOptions && allowed {
-			h.Set("Access-Control-Allow-Methods", "POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			h.Set("Access-Control-Max-Age", "600")
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		post(next).ServeHTTP(w, r)
-	})
-}
-
-// post serves an endpoint that takes POST.
-func post(next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			refuseMethod(w, "POST")
+		if !slices.Contains(strings.Split(methods, ", "), r.Method) {
+			refuseMethod(w, methods)
 			return
 		}
 		next(w, r)

@@ -76,7 +76,7 @@ func TestLoginTakesOneObjectOfStringsWithEachNameOnce(t *testing.T) {
 		}
 	}
 	want(t, r.do(jsonLogin(`{"username":"alice","password":"wonderland","scope":"admin"}`)), http.StatusBadRequest, "invalid_scope")
-	for _, wrong := range [][]string{nil, {"text/plain"}, {"application/x-www-form-urlencoded"}, {"application/json", "text/plain"}, {"application/jsonp"}} {
+	for _, wrong := range [][]string{nil, {"text/plain"}, {"multipart/form-data"}, {"application/json", "text/plain"}, {"application/jsonp"}} {
 		req := jsonLogin(`{"username":"alice","password":"wonderland"}`)
 		req.Header["Content-Type"] = wrong
 		wantDocument(t, r.do(req), http.StatusUnsupportedMediaType)

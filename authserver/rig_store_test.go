@@ -172,3 +172,35 @@ func (r *rig) changeUser(id string, edit func(*storage.User)) {
 	edit(&u)
 	must(r.t, r.store.ReplaceUser(context.Background(), u))
 }
+
+// found is two answers of one call.
+type found struct {
+	grant storage.Grant
+	user  storage.User
+}
+
+func (s *tap) GrantAndUser(ctx context.Context, id, userID string) (storage.Grant, storage.User, error) {
+	both, err := through(s, "GrantAndUser", func() (found, error) {
+		g, u, err := s.Store.GrantAndUser(ctx, id, userID)
+		return found{g, u}, err
+	})
+	return both.grant, both.user, err
+}
+
+func (s *tap) Entry(ctx context.Context, kind, id string) (storage.Entry, error) {
+	return through(s, "Entry", func() (storage.Entry, error) { return s.Store.Entry(ctx, kind, id) })
+}
+
+func (s *tap) CreateEntry(ctx context.Context, e storage.Entry) error {
+	_, err := through(s, "CreateEntry", func() (struct{}, error) { return done(s.Store.CreateEntry(ctx, e)) })
+	return err
+}
+
+func (s *tap) ReplaceEntry(ctx context.Context, e storage.Entry) error {
+	_, err := through(s, "ReplaceEntry", func() (struct{}, error) { return done(s.Store.ReplaceEntry(ctx, e)) })
+	return err
+}
+
+func (s *tap) TakeEntry(ctx context.Context, kind, id string) (storage.Entry, error) {
+	return through(s, "TakeEntry", func() (storage.Entry, error) { return s.Store.TakeEntry(ctx, kind, id) })
+}

@@ -1,16 +1,20 @@
 package authserver
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/login"
 	"github.com/ingam/ingam/authserver/oauth"
 	"github.com/ingam/ingam/authserver/oidc"
+	"github.com/ingam/ingam/authserver/outbound"
 )
 
 // metadataMaxAge is how long clients may cache the metadata; it changes only with the configuration.
@@ -21,6 +25,11 @@ type Server struct {
 	cfg      Config
 	deps     Dependencies
 	engine   *oauth.Engine
+	pages    *login.Pages
+	logout   *oidc.Logout
+	courier  *oidc.Courier
+	userInfo *oidc.UserInfo
+	origins  origins
 	public   http.Handler
 	draining atomic.Bool
 }
@@ -41,7 +50,47 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	if deps.Audit != nil && deps.Audit.Log != nil {
 		deps.Audit = &audit.Recorder{Log: withRequestID(deps.Audit.Log)}
 	}
+	if deps.Outbound == nil {
+		if deps.Outbound, err = outbound.New(outbound.Config{}); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{cfg: cfg, deps: deps}
+	if err := s.furnish(); err != nil {
+		return nil, err
+	}
+	routes, err := s.routes()
+	if err != nil {
+		return nil, err
+	}
+	s.public = s.middleware(routes)
+	return s, nil
+}
+
+// furnish makes the rooms and opens the doors between them.
+func (s *Server) furnish() (err error) {
+	cfg, deps := s.cfg, s.deps
+	s.pages, err = login.New(login.Config{
+		Issuer: cfg.Issuer, Name: cfg.Branding.Name, Logo: cfg.Branding.Logo, LogoType: cfg.Branding.LogoType,
+		Accent: cfg.Branding.Accent, IdleLifetime: cfg.SessionIdleLifetime, AbsoluteLifetime: cfg.SessionAbsoluteLifetime,
+		RememberLifetime: cfg.SessionRememberLifetime, DevMode: cfg.DevMode,
+	}, login.Dependencies{
+		Store: deps.Store, Keys: deps.Keys, Passwords: deps.Authenticator, Hasher: deps.Authenticator.Hasher,
+		Audit: deps.Audit, Log: deps.Log, RequestID: RequestID,
+	})
+	if err != nil {
+		return err
+	}
+	subjects := oidc.Subjects{Keys: deps.Keys}
+	s.courier = oidc.NewCourier(cfg.Issuer, deps.Store, deps.Keys, deps.Outbound, deps.Log)
+	s.logout = &oidc.Logout{
+		Issuer: cfg.Issuer, Store: deps.Store, Keys: deps.Keys, Subjects: subjects, Pages: logoutPages{s.pages},
+		Courier: s.courier, Log: deps.Log,
+		Audit: func(ctx context.Context, ended oidc.SessionEnded) {
+			deps.Audit.Record(ctx, audit.Event{Name: audit.SessionEnded, UserID: ended.UserID})
+		},
+	}
+	s.pages.SetLogout(s.logout.End, s.logout.EndAllOf)
 	s.engine = oauth.New(oauth.Config{
 		Issuer:                  cfg.Issuer,
 		FirstPartyClient:        cfg.FirstPartyClient,
@@ -53,18 +102,20 @@ func New(cfg Config, deps Dependencies) (*Server, error) {
 	}, oauth.Dependencies{
 		Store:     deps.Store,
 		Keys:      deps.Keys,
-		IDTokens:  oidc.IDTokens{Issuer: cfg.Issuer, Lifetime: cfg.IDTokenLifetime, Keys: deps.Keys},
+		IDTokens:  oidc.IDTokens{Issuer: cfg.Issuer, Lifetime: cfg.IDTokenLifetime, Keys: deps.Keys, Subjects: subjects},
+		Subjects:  subjects,
 		Passwords: deps.Authenticator,
+		Pages:     enginePages{s.pages},
+		Outbound:  deps.Outbound,
 		Audit:     deps.Audit,
 		Log:       deps.Log,
 	})
-	routes, err := s.routes()
-	if err != nil {
-		return nil, err
-	}
-	s.public = s.middleware(routes)
-	return s, nil
+	s.userInfo = &oidc.UserInfo{Issuer: cfg.Issuer, Tokens: s.engine, Keys: deps.Keys, Subjects: subjects, Log: deps.Log}
+	return nil
 }
+
+// Run does what nobody waits for, until ctx ends: it delivers logout tokens.
+func (s *Server) Run(ctx context.Context) { s.courier.Run(ctx) }
 
 // routes are the public addresses. They are relative to the path of the issuer, which middleware has cut off.
 func (s *Server) routes() (http.Handler, error) {
@@ -86,13 +137,52 @@ func (s *Server) routes() (http.Handler, error) {
 		mux.Handle("/.well-known/oauth-authorization-server"+issuer.Path, s.open(serveMetadata))
 	}
 	mux.Handle("/.well-known/jwks.json", s.open(s.serveJWKS))
-	mux.Handle("/oauth2/token", s.api(s.engine.ServeToken))
-	mux.Handle("/oauth2/revoke", s.api(s.engine.ServeRevoke))
+	mux.Handle("/oauth2/token", s.api("POST", s.engine.ServeToken))
+	mux.Handle("/oauth2/revoke", s.api("POST", s.engine.ServeRevoke))
+	mux.Handle("/oauth2/par", s.api("POST", s.engine.ServePushed))
+	mux.Handle("/userinfo", s.api("GET, POST", s.userInfo.ServeUserInfo))
 	// Not for browsers: only confidential clients may ask.
-	mux.Handle("/oauth2/introspect", post(s.engine.ServeIntrospect))
-	mux.Handle("/login", s.api(s.engine.ServeLogin))
+	mux.Handle("/oauth2/introspect", only("POST", s.engine.ServeIntrospect))
+
+	// For people at browsers. Clients send them to the first two from other sites, also by POST.
+	mux.HandleFunc("/oauth2/auth", s.engine.ServeAuthorize)
+	mux.HandleFunc("/oauth2/logout", s.logout.ServeEndSession)
+	mux.Handle("/login", s.login(s.form(s.pages.ServeSignIn)))
+	mux.Handle("/login/choose", s.form(s.pages.ServeChoose))
+	mux.Handle("/consent", s.form(s.engine.ServeConsent))
+	mux.Handle("/logout", s.form(s.logout.ServeLogout))
+	mux.Handle("/account", s.form(s.pages.ServeAccount))
+	mux.Handle("/account/", s.form(s.pages.ServeAccount))
+	mux.Handle("/language", s.form(s.pages.ServeLanguage))
+	mux.HandleFunc("/assets/", s.pages.ServeAsset)
 	mux.HandleFunc("/", serveNotFound)
 	return mux, nil
+}
+
+// login tells the JSON of a program from the form of a page.
+func (s *Server) login(page http.Handler) http.Handler {
+	program := s.api("POST", s.engine.ServeLogin)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if r.Method == http.MethodGet || r.Method == http.MethodHead || mediaType == "application/x-www-form-urlencoded" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		program.ServeHTTP(w, r)
+	})
+}
+
+// form serves a page whose forms only pages of this server may post (threats A13): browsers say where a request comes
+// from. The forms have a field against forgery as well, for browsers that do not.
+func (s *Server) form(next http.HandlerFunc) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.pages.Refuse(w, r, login.Refusal{
+			Status: http.StatusForbidden, Code: "invalid_request",
+			Description: "The form was sent by a page of another site. Open this address yourself and try again.",
+		})
+	}))
+	return protection.Handler(next)
 }
 
 // ServeHTTP answers on the public listener.

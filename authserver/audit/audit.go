@@ -27,6 +27,17 @@ const (
 	// RollbackDetected: a refresh token newer than the store was presented: the store has lost a write.
 	RollbackDetected Name = "rollback.detected"
 	ClientAuthFailed Name = "client.auth_failed"
+	// CodeReused: an authorization code came back; what it was redeemed for was revoked (RFC 6749 §4.1.2).
+	CodeReused Name = "code.reused"
+	// ConsentGiven, ConsentDenied and ConsentWithdrawn are what a person decided about a client.
+	ConsentGiven     Name = "consent.given"
+	ConsentDenied    Name = "consent.denied"
+	ConsentWithdrawn Name = "consent.withdrawn"
+	// SessionEnded: somebody signed out, or ended a browser session in their account.
+	SessionEnded Name = "session.ended"
+	// LogoutDelivered and LogoutFailed tell what became of a logout token (OIDC Back-Channel Logout).
+	LogoutDelivered Name = "logout.delivered"
+	LogoutFailed    Name = "logout.failed"
 )
 
 // Administration:
@@ -37,6 +48,7 @@ const (
 	UserEnabled         Name = "user.enabled"
 	UserRemoved         Name = "user.removed"
 	ClientCreated       Name = "client.created"
+	ClientChanged       Name = "client.changed"
 	ClientRemoved       Name = "client.removed"
 	ClientSecretRotated Name = "client.secret_rotated"
 )

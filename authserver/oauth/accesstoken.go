@@ -61,6 +61,7 @@ type accessTokens struct {
 	issuer   string
 	lifetime time.Duration
 	keys     Signer
+	subjects Subjects
 }
 
 var _ fositeoauth2.AccessTokenStrategy = (*accessTokens)(nil)
@@ -91,6 +92,8 @@ func (s *accessTokens) GenerateAccessToken(ctx context.Context, request fosite.R
 		claims.AuthTime = sess.grant.AuthTime.Unix()
 		claims.ACR, claims.AMR = sess.grant.ACR, sess.grant.AMR
 		claims.SessionID = sess.grant.ID
+		// RFC 9068 §6: a client that must not know the user's identifier does not find it in its access token either.
+		claims.Subject = s.subjects.Subject(sess.client.Client, sess.user.ID)
 		if slices.Contains(scopes, "profile") {
 			claims.Username = sess.user.Username
 		}

@@ -33,14 +33,18 @@ func (c *client) GetAudience() fosite.Arguments      { return c.Audience }
 // firstPartyKey marks the context of a request that the server makes for itself (POST /login).
 type firstPartyKey struct{}
 
-// credentials are what a client showed of itself: its id, and its secret if it sent one.
+// privateKeyJWT is the AuthMethod of clients that sign an assertion (OIDC Core §9).
+const privateKeyJWT = "private_key_jwt"
+
+// credentials are what a client showed of itself: its id, and its secret or its assertion if it sent one.
 type credentials struct {
 	id, secret string
 	hasSecret  bool
+	assertion  string
 }
 
 // authenticateClient authenticates the client of a request (RFC 6749 §2.3) by client_secret_basic,
-// client_secret_post, or none for public clients. It is fosite's ClientAuthenticationStrategy.
+// client_secret_post, private_key_jwt, or none for public clients. It is fosite's ClientAuthenticationStrategy.
 func (e *Engine) authenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	if c, ok := ctx.Value(firstPartyKey{}).(*client); ok {
 		return c, nil
@@ -53,20 +57,37 @@ func (e *Engine) authenticateClient(ctx context.Context, r *http.Request, form u
 	if err != nil && storage.IsFailure(err) {
 		return nil, storeError(err)
 	}
-	// One digest and one comparison for each request, whether or not the client exists.
-	if !acceptSecret(registered, err == nil, shown, time.Now()) {
-		e.audit.Record(ctx, audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: remoteAddress(r).String()})
-		return nil, errInvalidClient()
+	if err := e.checkCredentials(ctx, registered, err == nil, shown, time.Now()); err != nil {
+		if answer := toError(err); answer.Status == http.StatusUnauthorized {
+			failed := audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: remoteAddress(r).String()}
+			if answer.cause != nil {
+				failed.Reason = answer.cause.Error()
+			}
+			e.audit.Record(ctx, failed)
+		}
+		return nil, err
 	}
 	return &client{registered}, nil
+}
+
+// checkCredentials decides by the one method that the client is registered for.
+func (e *Engine) checkCredentials(ctx context.Context, c storage.Client, known bool, shown credentials, now time.Time) error {
+	switch {
+	case shown.assertion != "" && known && c.AuthMethod == privateKeyJWT:
+		return e.verifyAssertion(ctx, c, shown.assertion, now)
+	case shown.assertion != "":
+		return errInvalidClient()
+	// One digest and one comparison for each request, whether or not the client exists.
+	case !acceptSecret(c, known, shown, now):
+		return errInvalidClient()
+	}
+	return nil
 }
 
 // clientCredentials finds what the client showed. RFC 6749 §2.3: not more than one method in each request.
 func clientCredentials(r *http.Request, form url.Values) (credentials, error) {
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
-		e := errInvalidClient()
-		e.Description = "Client assertions are not supported; use client_secret_basic or client_secret_post."
-		return credentials{}, e
+		return assertionCredentials(r, form)
 	}
 	inBody := credentials{id: form.Get("client_id"), secret: form.Get("client_secret"), hasSecret: form.Has("client_secret")}
 	headers := r.Header.Values("Authorization")
@@ -120,7 +141,7 @@ func basicCredentials(header string) (credentials, error) {
 }
 
 // acceptSecret decides in constant time. A public client must show no secret, a confidential one must show one of
-// its live ones.
+// its live ones, and for one with a key no secret is right.
 func acceptSecret(c storage.Client, known bool, shown credentials, now time.Time) bool {
 	digest := sha256.Sum256([]byte(shown.secret))
 	match := subtle.ConstantTimeCompare(digest[:], make([]byte, sha256.Size)) // the same work for every client
@@ -132,7 +153,7 @@ func acceptSecret(c storage.Client, known bool, shown credentials, now time.Time
 		match |= live & subtle.ConstantTimeCompare(digest[:], s.Hash)
 	}
 	switch {
-	case !known:
+	case !known || c.AuthMethod == privateKeyJWT:
 		return false
 	case c.Public:
 		return !shown.hasSecret

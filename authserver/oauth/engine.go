@@ -24,9 +24,16 @@ type Signer interface {
 
 // IDTokens makes ID tokens (OIDC Core §2).
 type IDTokens interface {
-	// IDToken answers one about the user for the client and the scopes of the grant. accessToken is the one issued with
-	// it (at_hash), now its iat.
-	IDToken(ctx context.Context, g storage.Grant, u storage.User, accessToken string, now time.Time) (string, error)
+	// IDToken answers one about the user for the client and the scopes of the grant. nonce is that of the request, "" where
+	// none is due; accessToken is the one issued with it (at_hash), now its iat.
+	IDToken(
+		ctx context.Context, g storage.Grant, u storage.User, c storage.Client, nonce, accessToken string, now time.Time,
+	) (string, error)
+}
+
+// Subjects knows under which sub a client knows a user (OIDC Core §8).
+type Subjects interface {
+	Subject(c storage.Client, userID string) string
 }
 
 // Passwords checks what a user typed; *credential.Authenticator is one.
@@ -52,7 +59,10 @@ type Dependencies struct {
 	Store     storage.Store
 	Keys      Signer
 	IDTokens  IDTokens
+	Subjects  Subjects
 	Passwords Passwords
+	Pages     Pages
+	Outbound  Fetcher
 	Audit     *audit.Recorder
 	Log       *slog.Logger
 }
@@ -63,12 +73,16 @@ type Engine struct {
 	store     storage.Store
 	keys      Signer
 	idTokens  IDTokens
+	subjects  Subjects
 	passwords Passwords
+	pages     Pages
 	audit     *audit.Recorder
 	log       *slog.Logger
 
 	adapter  *adapter
 	refresh  *refreshTokens
+	codes    *codes
+	clients  *clientKeys
 	provider *fosite.Fosite
 }
 
@@ -76,11 +90,13 @@ type Engine struct {
 func New(cfg Config, deps Dependencies) *Engine {
 	e := &Engine{
 		cfg: cfg, store: deps.Store, keys: deps.Keys, idTokens: deps.IDTokens, passwords: deps.Passwords,
-		audit: deps.Audit, log: deps.Log,
+		subjects: deps.Subjects, pages: deps.Pages, audit: deps.Audit, log: deps.Log,
 	}
 	e.adapter = &adapter{engine: e}
 	e.refresh = &refreshTokens{secrets: func() [][]byte { return e.keys.Derive("refresh-token") }}
-	access := &accessTokens{issuer: cfg.Issuer, lifetime: cfg.AccessTokenLifetime, keys: e.keys}
+	e.clients = newClientKeys(deps.Outbound, deps.Log)
+	e.codes = &codes{secrets: func() [][]byte { return e.keys.Derive("authorization-code") }}
+	access := &accessTokens{issuer: cfg.Issuer, lifetime: cfg.AccessTokenLifetime, keys: e.keys, subjects: e.subjects}
 
 	// Every field that our handlers read is set: fosite fills in missing ones lazily, without a lock.
 	fc := &fosite.Config{

@@ -143,14 +143,19 @@ func toError(err error) *Error {
 // writeError answers with the error document (RFC 6749 §5.2) and logs what is worth a look: our own failures.
 func (e *Engine) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	answer := toError(err)
-	if answer.Status >= 500 {
-		level := slog.LevelError
-		if answer.Status == http.StatusServiceUnavailable {
-			level = slog.LevelWarn
-		}
-		e.log.Log(r.Context(), level, "request failed", "path", r.URL.Path, "error", answer.Error())
-	}
+	e.logFailure(r, answer)
 	WriteError(w, answer)
+}
+
+func (e *Engine) logFailure(r *http.Request, answer *Error) {
+	if answer.Status < 500 {
+		return
+	}
+	level := slog.LevelError
+	if answer.Status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	e.log.Log(r.Context(), level, "request failed", "path", r.URL.Path, "error", answer.Error())
 }
 
 // WriteError writes the document of RFC 6749 §5.2 for e. Other rooms use it for what they refuse before the engine

@@ -38,9 +38,48 @@ func (e *Engine) find(ctx context.Context, token string) (foundToken, error) {
 	if claims.SessionID == "" {
 		return found, nil
 	}
-	grant, err := e.store.Grant(ctx, claims.SessionID)
-	found.grant = grant
+	grant, user, err := e.grantAndUser(ctx, claims)
+	found.grant, found.user = grant, user
 	return found, err
+}
+
+// grantAndUser answers the sign-in behind an access token, in one question where the token says who the user is. The user
+// is zero if gone. (A pairwise sub is nobody's id.)
+func (e *Engine) grantAndUser(ctx context.Context, claims *accessClaims) (storage.Grant, storage.User, error) {
+	grant, user, err := e.store.GrantAndUser(ctx, claims.SessionID, claims.Subject)
+	if err == nil && user.ID == grant.UserID || storage.IsFailure(err) {
+		return grant, user, err
+	}
+	if grant, err = e.store.Grant(ctx, claims.SessionID); err != nil {
+		return grant, storage.User{}, err
+	}
+	user, err = e.store.User(ctx, grant.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		user, err = storage.User{}, nil
+	}
+	return grant, user, err
+}
+
+// Identify answers what an access token stands for: its grant, user, client and scopes, for userinfo (OIDC Core §5.3).
+// storage.ErrNotFound for a token that does not count; a token of a client for itself has no grant and no user.
+func (e *Engine) Identify(
+	ctx context.Context, token string,
+) (g storage.Grant, u storage.User, c storage.Client, scopes []string, err error) {
+	found, err := e.find(ctx, token)
+	if err == nil && found.access == nil {
+		err = storage.ErrNotFound // a refresh token
+	}
+	if err == nil {
+		c, err = e.store.Client(ctx, found.clientID)
+	}
+	if err != nil {
+		return g, u, c, nil, err
+	}
+	live, err := e.alive(ctx, &found, &client{c})
+	if err == nil && !live {
+		err = storage.ErrNotFound
+	}
+	return found.grant, found.user, c, strings.Fields(found.access.Scope), err
 }
 
 // readAccessToken verifies an access token of this server.
@@ -93,20 +132,24 @@ func (e *Engine) alive(ctx context.Context, f *foundToken, asking *client) (bool
 	if f.grant.Revoked || outlived(f.grant.BornAt, c) || f.access == nil && f.generation != f.grant.Generation {
 		return false, nil
 	}
-	user, err := e.liveUser(ctx, f.grant)
-	if errors.Is(err, storage.ErrNotFound) {
+	if f.access == nil {
+		var err error
+		if f.user, err = e.store.User(ctx, f.grant.UserID); err != nil {
+			return false, ifNotFound(err, nil)
+		}
+	}
+	if !holds(f.grant, f.user) || f.user.ID == "" {
 		return false, nil
 	}
-	if err != nil {
-		return false, storeError(err)
+	if err := e.sessionHolds(ctx, f.grant); err != nil {
+		return false, ifNotFound(err, nil)
 	}
-	f.user = user
 	return true, nil
 }
 
 // describe answers the members of RFC 7662 §2.2 for a live token. The username is told under the same scope as in the
-// token itself.
-func (f foundToken) describe(issuer string) introspection {
+// token itself. subject is the sub under which the token's client knows the user.
+func (f foundToken) describe(issuer, subject string) introspection {
 	scope := strings.Join(f.grant.Scopes, " ")
 	if f.access != nil {
 		scope = f.access.Scope // may be narrower
@@ -125,7 +168,7 @@ func (f foundToken) describe(issuer string) introspection {
 	g := f.grant
 	return introspection{
 		Active: true, Scope: scope, ClientID: g.ClientID, Username: username,
-		ExpiresAt: g.Expiry().Unix(), IssuedAt: g.BornAt.Unix(), Subject: g.UserID, Audience: g.Audience, Issuer: issuer,
+		ExpiresAt: g.Expiry().Unix(), IssuedAt: g.BornAt.Unix(), Subject: subject, Audience: g.Audience, Issuer: issuer,
 		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, SessionID: g.ID,
 	}
 }

@@ -23,13 +23,14 @@ const (
 
 // maxLength bounds single parameters, in bytes; the other known ones may have 4,096.
 var maxLength = map[string]int{
-	"grant_type":    128,
-	"client_id":     256,
-	"client_secret": 1024,
-	"username":      512,
-	"password":      4096, // credential has its own, lower bound, which answers like a wrong password
-	"token":         8192,
-	"refresh_token": 8192,
+	"grant_type":       128,
+	"client_id":        256,
+	"client_secret":    1024,
+	"client_assertion": maxAssertion,
+	"username":         512,
+	"password":         4096, // credential has its own, lower bound, which answers like a wrong password
+	"token":            8192,
+	"refresh_token":    8192,
 }
 
 // repeatable parameters are the exceptions to "at most once": RFC 8707 §2, RFC 8693 §2.1.

@@ -46,9 +46,13 @@ type refreshToken struct {
 
 // derive answers the refresh token of a generation.
 func derive(secret []byte, grantID string, generation uint64, nonce []byte) string {
+	return refreshPrefix + deriveBare(secret, grantID, generation, nonce)
+}
+
+// deriveBare is a token without its prefix.
+func deriveBare(secret []byte, grantID string, generation uint64, nonce []byte) string {
 	mac := slices.Concat(head(secret, grantID, generation), tail(secret, grantID, generation, nonce))
-	return refreshPrefix + grantID + "." + strconv.FormatUint(generation, 10) + "." +
-		base64.RawURLEncoding.EncodeToString(mac)
+	return grantID + "." + strconv.FormatUint(generation, 10) + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
 // head is the half of the MAC that needs no record.
@@ -77,7 +81,12 @@ func truncatedMAC(secret []byte, half, grantID string, generation uint64, nonce 
 // parse reads a token and checks the first half of its MAC. ok is false for anything that this server did not make;
 // it touches no store. Every spelling but the one that derive makes is refused.
 func (s *refreshTokens) parse(token string) (t refreshToken, ok bool) {
-	rest, ok := strings.CutPrefix(token, refreshPrefix)
+	return parseDerived(token, refreshPrefix, s.secrets())
+}
+
+// parseDerived reads what deriveBare made with one of the secrets, behind a prefix.
+func parseDerived(token, prefix string, secrets [][]byte) (t refreshToken, ok bool) {
+	rest, ok := strings.CutPrefix(token, prefix)
 	if !ok || len(token) > 256 {
 		return t, false
 	}
@@ -95,7 +104,7 @@ func (s *refreshTokens) parse(token string) (t refreshToken, ok bool) {
 	if err != nil || len(mac) != 2*macHalf || base64.RawURLEncoding.EncodeToString(mac) != encoded {
 		return t, false
 	}
-	for _, secret := range s.secrets() {
+	for _, secret := range secrets {
 		if subtle.ConstantTimeCompare(mac[:macHalf], head(secret, grantID, generation)) == 1 {
 			return refreshToken{grantID: grantID, generation: generation, secret: secret, tail: mac[macHalf:]}, true
 		}

@@ -130,5 +130,9 @@ func (e *Engine) introspect(r *http.Request, c *client, token string) (introspec
 	if err != nil || !live {
 		return inactive, err
 	}
-	return found.describe(e.cfg.Issuer), nil
+	subject := ""
+	if found.access == nil {
+		subject = e.subjects.Subject(c.Client, found.grant.UserID) // refresh tokens are told to their own client only
+	}
+	return found.describe(e.cfg.Issuer, subject), nil
 }

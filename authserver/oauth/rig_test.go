@@ -84,12 +84,19 @@ func (k *fakeKeys) setSecrets(secrets ...string) {
 // fakeIDTokens makes ID tokens, or fails.
 type fakeIDTokens struct{ fail atomic.Bool }
 
-func (f *fakeIDTokens) IDToken(_ context.Context, g storage.Grant, _ storage.User, _ string, _ time.Time) (string, error) {
+func (f *fakeIDTokens) IDToken(
+	_ context.Context, g storage.Grant, _ storage.User, _ storage.Client, _, _ string, _ time.Time,
+) (string, error) {
 	if f.fail.Load() {
 		return "", errBroken
 	}
 	return "id-token-of-" + g.ClientID, nil
 }
+
+// plainSubjects tells every client the id of the user.
+type plainSubjects struct{}
+
+func (plainSubjects) Subject(_ storage.Client, userID string) string { return userID }
 
 // fakePasswords lets alice in with any password, unless it has something else to answer.
 type fakePasswords struct{ err error }
@@ -217,7 +224,7 @@ func newRig(t testing.TB) *rig {
 		AccessTokenLifetime: 15 * time.Minute, RefreshIdleLifetime: time.Hour, RefreshAbsoluteLifetime: 24 * time.Hour,
 		RefreshGrace: 10 * time.Second,
 	}, Dependencies{
-		Store: r.store, Keys: r.keys, IDTokens: r.idTokens, Passwords: r.passwords, Log: slog.New(slog.DiscardHandler),
+		Store: r.store, Keys: r.keys, IDTokens: r.idTokens, Subjects: plainSubjects{}, Passwords: r.passwords, Log: slog.New(slog.DiscardHandler),
 		Audit: &audit.Recorder{Log: slog.New(slog.NewTextHandler(r.logs, nil))}, // its handler locks
 	})
 	must(t, r.store.CreateUser(context.Background(), storage.User{ID: "usr_alice", Username: "alice"}))

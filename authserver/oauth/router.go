@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ory/fosite"
 	fositeoauth2 "github.com/ory/fosite/handler/oauth2"
@@ -13,15 +14,18 @@ import (
 	"github.com/ingam/ingam/storage"
 )
 
-// The grant types served, by the names of RFC 6749 §4.3.2, §6 and §4.4.2.
+// The grant types served, by the names of RFC 6749 §4.3.2, §6, §4.4.2 and §4.1.3.
 const (
 	grantPassword          = "password"
 	grantRefreshToken      = "refresh_token"
 	grantClientCredentials = "client_credentials"
+	grantAuthorizationCode = "authorization_code"
 )
 
 // grantTypes lists them for metadata and messages.
-func grantTypes() []string { return []string{grantPassword, grantRefreshToken, grantClientCredentials} }
+func grantTypes() []string {
+	return []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials, grantPassword}
+}
 
 // router is the one TokenEndpointHandler that fosite sees. It runs the stock handler of the grant and does around it
 // what every grant needs, so that no grant can forget it: is the client registered for it, which scopes and which
@@ -51,6 +55,14 @@ func newRouter(e *Engine, cfg *fosite.Config, access *accessTokens, refresh *ref
 			Config:                 cfg,
 		},
 		grantClientCredentials: &fositeoauth2.ClientCredentialsGrantHandler{HandleHelper: issue, Config: cfg},
+		grantAuthorizationCode: &fositeoauth2.AuthorizeExplicitGrantHandler{
+			AccessTokenStrategy:    access,
+			RefreshTokenStrategy:   refresh,
+			AuthorizeCodeStrategy:  e.codes,
+			CoreStorage:            e.adapter,
+			TokenRevocationStorage: e.adapter,
+			Config:                 cfg,
+		},
 	}}
 }
 
@@ -78,8 +90,11 @@ func (rt *router) HandleTokenEndpointRequest(ctx context.Context, requester fosi
 	if err != nil {
 		return err
 	}
-	if grant == grantRefreshToken {
+	switch grant {
+	case grantRefreshToken:
 		return rt.handleRefresh(ctx, request, requested)
+	case grantAuthorizationCode:
+		return rt.handleCode(ctx, request)
 	}
 	scopes, refused := within(requested, c.Scopes, c.DefaultScopes)
 	if refused != "" {
@@ -143,20 +158,12 @@ func (rt *router) handleRefresh(ctx context.Context, request *fosite.AccessReque
 
 // audience answers which of the allowed audiences the token is for (RFC 8707 §2): those asked for, or all.
 func (rt *router) audience(request *fosite.AccessRequest, allowed []string) ([]string, error) {
-	aud, refused := within(requestedAudience(request.Form), allowed, allowed)
-	if refused != "" {
-		return nil, invalidTarget("The resource is not one this client may get tokens for (RFC 8707 section 2).")
-	}
-	return aud, nil
+	return audienceWithin(request.Form, allowed)
 }
 
 // beginGrant prepares the record of a new sign-in. It is stored by commit.
 func (rt *router) beginGrant(request *fosite.AccessRequest) {
 	sess := request.GetSession().(*session)
-	idle := rt.engine.cfg.RefreshIdleLifetime
-	if !slices.Contains(sess.client.GrantTypes, grantRefreshToken) {
-		idle = rt.engine.cfg.AccessTokenLifetime // nothing of this sign-in outlives its access token
-	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	sess.grant = storage.Grant{
@@ -172,7 +179,7 @@ func (rt *router) beginGrant(request *fosite.AccessRequest) {
 		ACR:           acrPassword,
 		Generation:    1,
 		BornAt:        sess.now,
-		IdleExpiresAt: sess.now.Add(idle),
+		IdleExpiresAt: sess.now.Add(rt.engine.idleLifetime(sess.client)),
 		ExpiresAt:     sess.now.Add(rt.engine.cfg.RefreshAbsoluteLifetime),
 	}
 }
@@ -201,7 +208,7 @@ func (rt *router) PopulateTokenEndpointResponse(
 			return err
 		}
 		if sess.user, err = rt.engine.liveUser(ctx, sess.grant); err != nil {
-			return ifNotFound(err, errRefreshToken())
+			return ifNotFound(err, sess.refusal())
 		}
 	}
 	return storeError(errOutdated)
@@ -219,7 +226,12 @@ func (rt *router) makeTokens(
 		// The ID token speaks of this response: its scopes may be narrower than the grant's.
 		narrowed := sess.grant
 		narrowed.Scopes = requester.GetGrantedScopes()
-		idToken, err := rt.engine.idTokens.IDToken(ctx, narrowed, sess.user, responder.GetAccessToken(), sess.now)
+		nonce := ""
+		if sess.code {
+			nonce = sess.grant.RequestNonce
+		}
+		idToken, err := rt.engine.idTokens.IDToken(
+			ctx, narrowed, sess.user, sess.client.Client, nonce, responder.GetAccessToken(), sess.now)
 		if err != nil {
 			return err
 		}
@@ -242,30 +254,47 @@ func (rt *router) commit(ctx context.Context, grant string, sess *session) error
 	return rt.engine.rotate(ctx, sess)
 }
 
+// rotation is what the store is asked for.
+func (e *Engine) rotation(sess *session) storage.Rotation {
+	r := storage.Rotation{
+		GrantID: sess.grant.ID, Generation: sess.presented, Attempt: sess.attempt,
+		Grace: e.cfg.RefreshGrace, IdleLifetime: e.cfg.RefreshIdleLifetime,
+		UserID: sess.user.ID, UserEpoch: sess.user.Epoch, UserVersion: sess.user.Version,
+	}
+	if own := sess.client.RefreshGrace; own != nil {
+		r.Grace = *own
+	}
+	if sess.code {
+		// A code has no grace: RFC 6749 §4.1.2, "MUST NOT use the authorization code more than once".
+		r.Grace, r.Fence = 0, true
+		r.IdleLifetime = e.idleLifetime(sess.client)
+	}
+	return r
+}
+
 // rotate redeems the presented generation and turns the outcome into an answer; errOutdated is the one that is none yet.
 func (e *Engine) rotate(ctx context.Context, sess *session) error {
-	grace := e.cfg.RefreshGrace
-	if own := sess.client.RefreshGrace; own != nil {
-		grace = *own
-	}
-	outcome, _, err := e.store.Rotate(ctx, storage.Rotation{
-		GrantID: sess.grant.ID, Generation: sess.presented, Attempt: sess.attempt,
-		Grace: grace, IdleLifetime: e.cfg.RefreshIdleLifetime,
-		UserID: sess.user.ID, UserEpoch: sess.user.Epoch, UserVersion: sess.user.Version,
-	})
+	outcome, _, err := e.store.Rotate(ctx, e.rotation(sess))
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return errRefreshToken()
+		return sess.refusal()
 	case err != nil:
 		return storeError(err)
 	}
 	event := audit.Event{ClientID: sess.client.ID, UserID: sess.grant.UserID, GrantID: sess.grant.ID}
 	switch outcome {
 	case storage.Rotated, storage.Replayed:
+		// The browser session is looked at last, so that no refresh succeeds that began after a logout.
+		if err := e.sessionHolds(ctx, sess.grant); err != nil {
+			return ifNotFound(err, sess.refusal())
+		}
 		sess.settled = true
 		return nil
 	case storage.Reused:
 		event.Name, event.Reason = audit.RefreshReused, storage.ReasonReused
+		if sess.code {
+			event.Name, event.Reason = audit.CodeReused, "authorization code used twice"
+		}
 		e.audit.Record(ctx, event)
 	case storage.Ahead:
 		event.Name, event.Reason = audit.RollbackDetected, storage.ReasonAhead
@@ -275,6 +304,31 @@ func (e *Engine) rotate(ctx context.Context, sess *session) error {
 		e.audit.Record(ctx, event)
 	case storage.Outdated:
 		return errOutdated
+	}
+	return sess.refusal()
+}
+
+// sessionHolds answers storage.ErrNotFound for a grant that ends with its browser session, when that has ended.
+func (e *Engine) sessionHolds(ctx context.Context, g storage.Grant) error {
+	if !g.SessionBound {
+		return nil
+	}
+	_, err := storage.Sessions{Entries: e.store}.Session(ctx, g.SessionID)
+	return err
+}
+
+// idleLifetime is how long a sign-in lasts that is not refreshed.
+func (e *Engine) idleLifetime(c *client) time.Duration {
+	if !slices.Contains(c.GrantTypes, grantRefreshToken) {
+		return e.cfg.AccessTokenLifetime // nothing of this sign-in outlives its access token
+	}
+	return e.cfg.RefreshIdleLifetime
+}
+
+// refusal has one text for every reason why a credential was not redeemed.
+func (s *session) refusal() *Error {
+	if s.code {
+		return errCode()
 	}
 	return errRefreshToken()
 }

@@ -24,6 +24,10 @@ type session struct {
 	secret    []byte
 	// attempt is the id of this request towards the store: however often it asks, it redeems once.
 	attempt string
+	// code: what was presented is an authorization code, generation 0 of its grant.
+	code bool
+	// scopes and audience are what the tokens of this answer are for, where they are narrower than the grant's.
+	scopes, audience []string
 	// settled: the store has already decided, there is nothing left to commit.
 	settled bool
 }

@@ -1,0 +1,405 @@
+package oauth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+const (
+	scopeOpenID        = "openid"
+	scopeOfflineAccess = "offline_access"
+
+	// maxAuthorization bounds the query of an authorization request, in bytes: it becomes an address that browsers and
+	// servers have to take. maxState is for state, which we give back.
+	maxAuthorization = 16 << 10
+	maxState         = 8 << 10
+	tooLong          = "The authorization request is longer than 16 KiB. Push it (RFC 9126), or make its state shorter."
+
+	// idTokenType is the typ of ID tokens, which come back as id_token_hint.
+	idTokenType = "JWT"
+)
+
+// authorization is an authorization request that is right in itself.
+type authorization struct {
+	client *client
+	// query is what was in the address, params what counts: after a pushed request or a request object took its place.
+	query, params url.Values
+	pushed        string // id of the pushed request, "" if none
+	proof         string
+
+	redirectURI, mode string
+	scopes, audience  []string
+	challenge         string
+	promptValues      []string
+	maxAge            *int64
+	hintSubject       string
+	claims            requestedClaims
+}
+
+func (a *authorization) prompts(value string) bool { return slices.Contains(a.promptValues, value) }
+
+// continueURL is the address of the request relative to the issuer, in one spelling and without proofs.
+func (a *authorization) continueURL() string { return authorizePath + "?" + a.query.Encode() }
+
+// readAuthorization reads a request from the query of its address. The authorization it answers beside an error is good
+// for answering that error: it has a redirect URI only if that is known to be right.
+func (e *Engine) readAuthorization(ctx context.Context, raw string) (*authorization, error) {
+	a := &authorization{}
+	if len(raw) > maxAuthorization+4096 { // and a proof
+		return a, &Error{Code: "invalid_request", Status: 414, Description: tooLong}
+	}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return a, refusePage("", "", "The query of the address is malformed: check its % escapes.")
+	}
+	a.proof = query.Get(proofParam)
+	query.Del(proofParam)
+	a.query, a.params = query, query
+	// Of what decides where an answer goes there must be one (RFC 6749 §3.1).
+	for _, name := range []string{"client_id", "redirect_uri", "request_uri", "request", "response_mode", "state"} {
+		if len(query[name]) > 1 {
+			return a, refusePage(name, "", "The parameter is repeated; send it once (RFC 6749 section 3.1).")
+		}
+		if !cleanText(query.Get(name)) {
+			return a, refusePage(name, "", "The parameter has control characters or invalid UTF-8.")
+		}
+	}
+	if a.client, err = e.authorizingClient(ctx, query.Get("client_id")); err != nil {
+		return a, err
+	}
+	if err := e.resolveParams(ctx, a); err != nil {
+		return a, err
+	}
+	return a, e.validate(ctx, a)
+}
+
+// authorizingClient finds the client that a request names.
+func (e *Engine) authorizingClient(ctx context.Context, id string) (*client, error) {
+	if id == "" {
+		return nil, refusePage("client_id", "", "The parameter client_id is required (RFC 6749 section 4.1.1).")
+	}
+	registered, err := e.store.Client(ctx, id)
+	if err != nil {
+		return nil, ifNotFound(err, refusePage("client_id", id, "There is no client with this client_id here."))
+	}
+	return &client{registered}, nil
+}
+
+func usedRequestURI(uri string) *pageError {
+	return refusePage("request_uri", uri, "The pushed request is unknown, has expired or has been used. Go back to the application and start again.")
+}
+
+// resolveParams puts the parameters of a pushed request (RFC 9126) or of a request object (RFC 9101) in the place of those
+// in the address.
+func (e *Engine) resolveParams(ctx context.Context, a *authorization) error {
+	uri := a.query.Get("request_uri")
+	if uri == "" {
+		if a.client.RequirePAR {
+			a.redirectURI = e.knownRedirectURI(a)
+			return invalidRequest("This client must push its requests to /oauth2/par first (RFC 9126 section 6).")
+		}
+		return e.openRequestObject(ctx, a)
+	}
+	id, ok := strings.CutPrefix(uri, requestURIPrefix)
+	if !ok {
+		return refusePage("request_uri", uri, "Request objects are not fetched from addresses; push the request to /oauth2/par (RFC 9126).")
+	}
+	pushed, err := storage.PushedRequests{Entries: e.store}.Request(ctx, id)
+	if err != nil {
+		return ifNotFound(err, usedRequestURI(uri))
+	}
+	if pushed.ClientID != a.client.ID {
+		return refusePage("request_uri", uri, "The request was pushed by another client (RFC 9126 section 2.2).")
+	}
+	// RFC 9126 §4: nothing that stands beside it counts.
+	a.query = url.Values{"client_id": {a.client.ID}, "request_uri": {uri}}
+	a.params, a.pushed = pushed.Params, id
+	return nil
+}
+
+// openRequestObject replaces parameters by those of a request object. For a client that must sign its requests only what
+// is signed counts (RFC 9101 §5); for others what is not in the object may stand beside it (OIDC Core §6.1).
+func (e *Engine) openRequestObject(ctx context.Context, a *authorization) error {
+	object := a.params.Get("request")
+	a.redirectURI = e.knownRedirectURI(a) // where an error about the object may go
+	if object == "" {
+		if a.client.RequireSignedRequest {
+			return invalidRequest("This client must send a signed request object (RFC 9101 section 10.5).")
+		}
+		a.redirectURI = ""
+		return nil
+	}
+	if header, _, _ := strings.Cut(object, "."); unsignedObject(header) {
+		// OIDC Core §6.1: unsigned ones are another feature, which is not offered.
+		return authorizationError("request_not_supported", "Unsigned request objects are not supported: sign it, or send the parameters as they are.")
+	}
+	signed, err := e.readRequestObject(ctx, a.client.Client, object)
+	if err != nil {
+		return err
+	}
+	a.redirectURI = ""
+	merged := url.Values{"client_id": {a.client.ID}}
+	if !a.client.RequireSignedRequest {
+		for name, values := range a.params {
+			merged[name] = values
+		}
+		merged.Del("request")
+	}
+	for name, values := range signed {
+		merged[name] = values
+	}
+	if merged.Get("client_id") != a.client.ID {
+		return invalidRequest("The client_id in the request object is not the one beside it (RFC 9101 section 6.3).")
+	}
+	a.params = merged
+	return nil
+}
+
+// unsignedObject tells whether the header of a JWT says that it is not signed (RFC 7519 §6).
+func unsignedObject(header string) bool {
+	text, err := base64.RawURLEncoding.DecodeString(header)
+	var h struct {
+		Algorithm string `json:"alg"`
+	}
+	return err == nil && len(text) < 1024 && json.Unmarshal(text, &h) == nil && strings.EqualFold(h.Algorithm, "none")
+}
+
+// knownRedirectURI is the redirect URI of the parameters if it is registered, else "".
+func (e *Engine) knownRedirectURI(a *authorization) string {
+	if uri := a.params.Get("redirect_uri"); registeredRedirect(a.client.RedirectURIs, uri) {
+		return uri
+	}
+	return ""
+}
+
+// registeredRedirect compares a redirect URI with those that are registered: character by character (RFC 9700 §2.1), but
+// for the port of http to a loopback IP address (RFC 8252 §7.3).
+func registeredRedirect(registered []string, uri string) bool {
+	return slices.Contains(registered, uri) || slices.ContainsFunc(registered, func(r string) bool {
+		want, ok := withoutLoopbackPort(r)
+		got, ok2 := withoutLoopbackPort(uri)
+		return ok && ok2 && want == got
+	})
+}
+
+// withoutLoopbackPort cuts the port off an http URI of a loopback IP address. It cuts text, so that everything else stays
+// compared character by character.
+func withoutLoopbackPort(uri string) (string, bool) {
+	rest, ok := strings.CutPrefix(uri, "http://")
+	if !ok {
+		return "", false
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, port, hasPort := rest[:end], "", false
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host, port, hasPort = host[:i], host[i+1:], true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil || !ip.IsLoopback() || ip.Is6() != strings.HasPrefix(host, "[") {
+		return "", false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); hasPort && (err != nil || n == 0 || port[0] == '0') {
+		return "", false
+	}
+	return "http://" + host + rest[end:], true
+}
+
+// needed is why somebody has to sign in.
+type needed int
+
+const (
+	nobody    needed = iota + 1 // nobody is signed in
+	again                       // somebody is, and must prove it again: prompt=login, max_age
+	otherUser                   // somebody else is than the one the client means
+)
+
+// needsSignIn decides whether a person has to sign in, 0 if not. used tells that it would have been needed without the proof.
+func (a *authorization) needsSignIn(
+	subjects Subjects, s storage.Session, u storage.User, proven Proven, now time.Time,
+) (reason needed, used bool) {
+	if s.ID == "" {
+		return nobody, false
+	}
+	if a.wantsAnother(subjects.Subject(a.client.Client, u.ID)) {
+		return otherUser, false
+	}
+	// OIDC Core §3.1.2.1: max_age=0 is prompt=login. auth_time is cut to the second, so this never takes a sign-in for younger
+	// than the client will, who sees auth_time.
+	stale := a.maxAge != nil && (*a.maxAge == 0 || now.Sub(s.AuthTime).Seconds() > float64(*a.maxAge))
+	if a.prompts("login") || stale {
+		if !proven.SignedIn {
+			return again, false
+		}
+		return 0, true
+	}
+	return 0, false
+}
+
+// wantsAnother tells whether the client means somebody else than sub, by a hint or by a claim (OIDC Core §5.5.1).
+func (a *authorization) wantsAnother(sub string) bool {
+	return a.hintSubject != "" && a.hintSubject != sub || a.claims.subject != "" && a.claims.subject != sub
+}
+
+// hint answers the sub of an id_token_hint: one of our ID tokens for this client. That it has expired is no matter, nor
+// that its key signs no more (OIDC Core §3.1.2.1).
+func (e *Engine) hint(token string, c *client) (string, error) {
+	wrong := invalidRequest("The id_token_hint is not an ID token that this server issued to this client.")
+	payload, err := e.keys.Verify(token, idTokenType)
+	if err != nil {
+		return "", wrong
+	}
+	var claims struct {
+		Issuer   string   `json:"iss"`
+		Subject  string   `json:"sub"`
+		Audience audience `json:"aud"`
+	}
+	err = json.Unmarshal(payload, &claims)
+	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Subject == "" || !slices.Contains(claims.Audience, c.ID) {
+		return "", wrong
+	}
+	return claims.Subject, nil
+}
+
+// requestedClaims is what the claims parameter asks for (OIDC Core §5.5), as far as it changes anything here.
+type requestedClaims struct {
+	userInfo, idToken []string
+	subject           string   // sub must be this
+	acrValues         []string // an essential acr must be one of these
+}
+
+// names are all of them, each once.
+func (c requestedClaims) names() []string {
+	all := slices.Clone(c.userInfo)
+	for _, name := range c.idToken {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func (c requestedClaims) unmetACR(acr string) bool {
+	return len(c.acrValues) > 0 && !slices.Contains(c.acrValues, acr)
+}
+
+// claimRequest is one member of OIDC Core §5.5.1.
+type claimRequest struct {
+	Essential bool  `json:"essential"`
+	Value     any   `json:"value"`
+	Values    []any `json:"values"`
+}
+
+var errClaims = errors.New("not an object as OIDC Core section 5.5 has it")
+
+// parseClaims reads the claims parameter. allowed tells whether a client may have a claim.
+func parseClaims(text string, allowed func(name string) bool) (c requestedClaims, err error) {
+	if text == "" {
+		return c, nil
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &top); err != nil || top == nil {
+		return c, errClaims
+	}
+	for _, part := range []struct {
+		name string
+		into *[]string
+	}{{"userinfo", &c.userInfo}, {"id_token", &c.idToken}} {
+		var members map[string]*claimRequest
+		if raw, ok := top[part.name]; ok {
+			if err := json.Unmarshal(raw, &members); err != nil {
+				return c, errClaims
+			}
+		}
+		if len(members) > maxScopes {
+			return c, errClaims
+		}
+		for name, member := range members {
+			if c.special(name, member) || !allowed(name) {
+				continue
+			}
+			*part.into = append(*part.into, name)
+		}
+		slices.Sort(*part.into)
+	}
+	return c, nil
+}
+
+// special notes what is asked of sub and acr, and tells whether a claim is always there anyway.
+func (c *requestedClaims) special(name string, m *claimRequest) bool {
+	switch name {
+	case "sub":
+		if m != nil {
+			c.subject, _ = m.Value.(string)
+		}
+	case "acr":
+		if m != nil && m.Essential {
+			for _, v := range append(m.Values, m.Value) {
+				if text, ok := v.(string); ok {
+					c.acrValues = append(c.acrValues, text)
+				}
+			}
+		}
+	case "auth_time", "amr", "iss", "aud", "exp", "iat", "nonce", "sid", "at_hash":
+	default:
+		return false
+	}
+	return true
+}
+
+// consentToken binds a consent form to the session, the request and what was shown: <expiry>.<random>.<MAC>.
+func (e *Engine) consentToken(a *authorization, s storage.Session, now time.Time) string {
+	stamp := strconv.FormatInt(now.Add(consentLifetime).Unix(), 10) + "." + rand.Text()
+	return stamp + "." + base64.RawURLEncoding.EncodeToString(consentMAC(e.keys.Derive("consent")[0], a, s, stamp))
+}
+
+// consentLifetime is how long a person may think about it.
+const consentLifetime = 10 * time.Minute
+
+func consentMAC(secret []byte, a *authorization, s storage.Session, stamp string) []byte {
+	h := hmac.New(sha256.New, secret)
+	for _, part := range []string{
+		s.ID, string(s.SecretHash), a.client.ID, a.continueURL(), a.params.Encode(), strings.Join(a.scopes, " "),
+		strings.Join(a.claims.names(), " "), stamp,
+	} {
+		_, _ = h.Write([]byte(strconv.Itoa(len(part)) + ":" + part)) // never fails
+	}
+	return h.Sum(nil)
+}
+
+// checkConsentToken answers the key under which a token counts once, and until when.
+func (e *Engine) checkConsentToken(token string, a *authorization, s storage.Session) (mark string, until time.Time, ok bool) {
+	cut := strings.LastIndexByte(token, '.')
+	if cut < 0 {
+		return "", time.Time{}, false
+	}
+	stamp := token[:cut]
+	number, _, _ := strings.Cut(stamp, ".")
+	unix, err := strconv.ParseInt(number, 10, 64)
+	mac, err2 := base64.RawURLEncoding.DecodeString(token[cut+1:])
+	if err != nil || err2 != nil || time.Now().Unix() >= unix {
+		return "", time.Time{}, false
+	}
+	for _, secret := range e.keys.Derive("consent") {
+		if want := consentMAC(secret, a, s, stamp); subtle.ConstantTimeCompare(mac, want) == 1 {
+			return "consent:" + base64.RawURLEncoding.EncodeToString(want), time.Unix(unix, 0), true
+		}
+	}
+	return "", time.Time{}, false
+}

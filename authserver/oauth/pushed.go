@@ -1,0 +1,78 @@
+package oauth
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+const (
+	requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
+	// pushedLifetime is how long a pushed request may wait for its browser (RFC 9126 §2.2: "short").
+	pushedLifetime = 90 * time.Second
+)
+
+// ServePushed answers POST /oauth2/par (RFC 9126): the client authenticates, its request is checked whole, and what comes
+// back is a reference that is good once, for that client, for 90 seconds.
+func (e *Engine) ServePushed(w http.ResponseWriter, r *http.Request) {
+	body, err := e.push(w, r)
+	if err != nil {
+		e.writeError(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, body)
+}
+
+func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.URL.RawQuery != "" {
+		return nil, invalidRequest("This endpoint takes its parameters in the body, never in the URL (RFC 9126 section 2.1).")
+	}
+	form, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	authenticated, err := e.authenticateClient(r.Context(), r, form)
+	if err != nil {
+		return nil, err
+	}
+	if form.Has("request_uri") {
+		return nil, invalidRequest("A pushed request must not have a request_uri (RFC 9126 section 2.1).")
+	}
+	a := &authorization{client: authenticated.(*client), params: url.Values{}}
+	for name, values := range form {
+		switch name {
+		case "client_secret", "client_assertion", "client_assertion_type": // what authenticated the client is not kept
+		default:
+			a.params[name] = values
+		}
+	}
+	a.params.Set("client_id", a.client.ID)
+	err = e.openRequestObject(r.Context(), a)
+	if err == nil {
+		err = e.validate(r.Context(), a)
+	}
+	if err == nil && len(a.params.Encode()) > 4*maxAuthorization {
+		err = invalidRequest(tooLong)
+	}
+	if page := (*pageError)(nil); errors.As(err, &page) {
+		return nil, invalidRequest(page.Description)
+	}
+	if err != nil {
+		return nil, err
+	}
+	pushed := storage.PushedRequest{
+		ID: rand.Text(), ClientID: a.client.ID, Params: a.params, ExpiresAt: time.Now().Add(pushedLifetime),
+	}
+	if err := (storage.PushedRequests{Entries: e.store}).Create(r.Context(), pushed); err != nil {
+		return nil, storeError(err)
+	}
+	return json.Marshal(struct {
+		RequestURI string `json:"request_uri"`
+		ExpiresIn  int64  `json:"expires_in"`
+	}{requestURIPrefix + pushed.ID, int64(pushedLifetime / time.Second)})
+}
