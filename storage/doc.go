@@ -1,13 +1,18 @@
 // Package storage says what an Ingam server keeps and what a store promises about it.
 //
-// A [Store] is a handful of small roles: [Clients], [Users], [Grants], [KeyRings], [Limits] and [Transfer]. Their methods
-// are atomic verbs, not create-read-update-delete: wherever a decision depends on what is stored, the reading, the
+// A [Store] is a handful of small roles: [Clients], [Users], [Grants], [KeyRings], [Limits], [Entries] and [Transfer]. Their
+// methods are atomic verbs, not create-read-update-delete: wherever a decision depends on what is stored, the reading, the
 // deciding and the writing are one call, so that any number of goroutines and server processes agree on one outcome.
 //
 // The heart is the [Grant]: one sign-in of one user at one client, and the only unit of atomicity. Refresh tokens are
 // not stored. They are generations of their grant, derived from it by the engine; [Grants.Rotate] moves the
 // generation on and is the one place where "used once" is decided. A store therefore holds one small record for each
 // sign-in, however often it is refreshed.
+//
+// What a room above keeps for itself is an [Entry]: a browser session, a consent, a pushed request, a message to be sent. The
+// store knows whose it is and when it ends, compares its version and gives it away once; it does not look inside, so that
+// a room that needs a new kind of record changes no store. The rooms see them through typed views: [Sessions], [Consents],
+// [PushedRequests] and [Outbox].
 //
 // Where several nodes share a store, a node may remember what it has read. Only two methods answer from such a memory,
 // [Grants.RecallGrant] and [Users.RecallUser], and only for callers that rotate afterwards: [Grants.Rotate] looks at the

@@ -90,6 +90,61 @@ var guards = []guard{
 		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/.*(user|disable).*",
 	},
 	{
+		"bolt replaces an entry that has changed", "storage/bolt/entries.go",
+		"case stored.Version != e.Version:", "case false:",
+		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/.*replac.*",
+	},
+	{
+		"bolt hands an entry out and keeps it", "storage/bolt/entries.go",
+		"return e, t.del(bucketEntries, entryKey(kind, id))", "return e, nil",
+		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/.*take.*",
+	},
+	{
+		"bolt finds entries that have ended", "storage/bolt/entries.go",
+		"{ return end.IsZero() || t.now.Before(end) }", "{ return true }",
+		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/an_entry_ends.*",
+	},
+	{
+		"bolt gives an entry to another owner", "storage/bolt/entries.go",
+		"next.Version, next.Owner = e.Version+1, stored.Owner", "next.Version = e.Version + 1",
+		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/.*owner.*",
+	},
+	{
+		"bolt leaves the row of an entry where it was", "storage/bolt/entries.go",
+		"\tif found {\n\t\tif err := t.dropRows(stored)", "\tif false {\n\t\tif err := t.dropRows(stored)",
+		"./storage/bolt", "TestWhateverIsDoneToEntriesTheirRowsFit",
+	},
+	{
+		"bolt does not note whose a grant is", "storage/bolt/grantsof.go",
+		"t.put(bucketGrantsOf, grantRow(g.UserID, g.ID), nil)", "t.put(bucketGrantsOf, []byte(g.ID), nil)",
+		"./storage/bolt", "TestTheBoltStoreKeepsThePromises/.*grant.*",
+	},
+	{
+		"grants of an older file are not found by their user", "storage/bolt/upgrade.go",
+		"return rows.Put(grantRow(g.UserID, g.ID), nil)", "return rows.Put([]byte(\"x\"), nil)",
+		"./storage/bolt", "TestAFileOfSchema1",
+	},
+	{
+		"an older form of a grant is refused", "storage/bolt/codec.go",
+		`if d.rest != "" {`, "if true {",
+		"./storage/bolt", "TestAFileOfSchema1",
+	},
+	{
+		"a consent forgets what was allowed before", "storage/session.go",
+		"if !isNew {\n\t\t\tmerged", "if false {\n\t\t\tmerged",
+		"./storage", "TestConsents",
+	},
+	{
+		"a session outlives a new password", "storage/session.go",
+		"&& u.Epoch == s.UserEpoch }", "}",
+		"./storage", "TestASessionHolds",
+	},
+	{
+		"a grant is read with a user whom the files hide", "storage/static.go",
+		"\tif !ok {\n\t\treturn st.Store.GrantAndUser", "\tif !ok || ok {\n\t\treturn st.Store.GrantAndUser",
+		"./storage", "TestAGrantIsReadWithTheUserOfTheFile",
+	},
+	{
 		"bolt does not sync", "storage/bolt/open.go",
 		"NoStatistics: true,", "NoStatistics: true, NoSync: true,",
 		"./storage/bolt", "TestAfterAPowerCutNothingAcknowledgedIsLost",

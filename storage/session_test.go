@@ -92,6 +92,7 @@ func TestExactlyOneCallerEndsASession(t *testing.T) {
 	wants(t, "read what was ended", err, storage.ErrNotFound)
 }
 
+// L3.
 func TestASessionEndsWhenItIsIdleOrAtItsLatestAndUseMovesOnlyTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sessions := storage.Sessions{Entries: memory.New()}
@@ -128,6 +129,7 @@ func TestASessionEndsWhenItIsIdleOrAtItsLatestAndUseMovesOnlyTheFirst(t *testing
 	})
 }
 
+// L3.
 func TestASessionHoldsForItsUserOfItsEpochWhoIsNotDisabled(t *testing.T) {
 	s := storage.Session{UserID: "u", UserEpoch: 3}
 	for _, tc := range []struct {

@@ -156,6 +156,35 @@ func TestAUserOfAFileIsJudgedByTheFileWhenAGrantRotates(t *testing.T) {
 	}
 }
 
+func TestAGrantIsReadWithTheUserOfTheFile(t *testing.T) {
+	inner := memory.New()
+	must(t, inner.CreateUser(t.Context(), storage.User{ID: "hidden", Username: "h", Disabled: true}))
+	must(t, inner.CreateUser(t.Context(), storage.User{ID: "stored", Username: "s"}))
+	s := withStatic(t, inner, nil, []storage.User{
+		{ID: "hidden", Username: "harry", Source: "users.d/harry.yaml", Claims: map[string]any{"name": "Harry"}},
+	})
+	end := time.Now().Add(time.Hour)
+	must(t, s.CreateGrant(t.Context(), storage.Grant{ID: "g", UserID: "hidden", IdleExpiresAt: end, ExpiresAt: end}))
+	for range 2 {
+		g, u, err := s.GrantAndUser(t.Context(), "g", "hidden")
+		if err != nil || g.ID != "g" || u.Username != "harry" || u.Disabled || u.Claims["name"] != "Harry" {
+			t.Errorf("got %+v and %+v, %v", g, u, err)
+		}
+		u.Claims["name"] = "spoilt"
+	}
+	if g, u, err := s.GrantAndUser(t.Context(), "g", "stored"); err != nil || g.ID != "g" || u.Username != "s" {
+		t.Errorf("a stored user: got %+v and %+v, %v", g, u, err)
+	}
+	for _, pair := range [][2]string{{"unknown", "hidden"}, {"g", "unknown"}} {
+		if g, u, err := s.GrantAndUser(t.Context(), pair[0], pair[1]); !errors.Is(err, storage.ErrNotFound) || g.ID != "" || u.ID != "" {
+			t.Errorf("%v: got %+v and %+v, %v; want ErrNotFound", pair, g, u, err)
+		}
+	}
+	if list, err := s.GrantsOf(t.Context(), "hidden", 9); err != nil || len(list) != 1 {
+		t.Errorf("grants of the user of the file: %+v, %v", list, err)
+	}
+}
+
 func TestAnExportHasTheRecordsOfTheStoreAndNotThoseOfTheFiles(t *testing.T) {
 	inner := memory.New()
 	must(t, inner.CreateClient(t.Context(), storage.Client{ID: "stored"}))
@@ -280,7 +309,16 @@ func TestWhateverACallerDoesToAStaticRecordChangesNothing(t *testing.T) {
 	client := storage.Client{
 		ID: "c", Secrets: []storage.ClientSecret{{Hash: []byte("hash")}}, GrantTypes: []string{"a"}, RedirectURIs: []string{"a"},
 		Scopes: []string{"a"}, DefaultScopes: []string{"a"}, Audience: []string{"a"}, Resources: []string{"a"},
-		RefreshGrace: &grace, Source: "c.yaml",
+		RefreshGrace: &grace, JWKS: []byte("{}"), ResponseModes: []string{"a"}, DefaultMaxAge: new(int64(1)),
+		PostLogoutRedirectURIs: []string{"a"}, AllowedOrigins: []string{"a"}, Source: "c.yaml",
+	}
+	for i := range reflect.TypeOf(client).NumField() {
+		switch f := reflect.ValueOf(client).Field(i); f.Kind() {
+		case reflect.Slice, reflect.Pointer, reflect.Map:
+			if f.IsNil() {
+				t.Errorf("Client.%s is not looked at", reflect.TypeOf(client).Field(i).Name)
+			}
+		}
 	}
 	user := storage.User{ID: "u", Username: "u", Source: "u.yaml", Claims: map[string]any{
 		"address": map[string]any{"country": "KR"}, "groups": []any{"a", map[string]any{"b": 1}}, "number": 5,

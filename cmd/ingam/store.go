@@ -112,6 +112,7 @@ func (c *storeCommands) printMoved(m moved) error {
 			{"key rings", m.Counts.KeyRings},
 			{"budgets", m.Counts.Budgets},
 			{"marks", m.Counts.Marks},
+			{"entries", m.Counts.Entries},
 		} {
 			row(w, kind.name, strconv.Itoa(kind.n))
 		}

@@ -180,7 +180,7 @@ func TestADamagedBackupIsRefusedBeforeAnythingIsChanged(t *testing.T) {
 			t.Errorf("%s: it has made %v", name, got)
 		}
 	}
-	newer := strings.Replace(good, `"ingam_backup":1`, `"ingam_backup":9`, 1)
+	newer := strings.Replace(good, `"ingam_backup":2`, `"ingam_backup":9`, 1)
 	fresh.fails(exitFailed, "newer version of ingam", newer, "store", "restore", "--in", "-")
 	fresh.want(nil, good, "store", "restore", "--in", "-") // the same one, whole
 }

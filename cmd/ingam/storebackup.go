@@ -212,6 +212,10 @@ func (r *restored) Export(ctx context.Context) iter.Seq2[storage.Record, error] 
 			if end, ends := backup.End(one); err == nil && ends && !end.After(r.now) {
 				continue
 			}
+			// Sessions that were ended since, and requests that were used since, would be there again.
+			if e := one.Entry; err == nil && e != nil && e.Kind != storage.KindConsent && !r.keepGrants {
+				continue
+			}
 			if g := one.Grant; g != nil && !g.Revoked && !r.keepGrants {
 				g.Revoked, g.RevokedReason = true, reasonRestored
 				r.ended++

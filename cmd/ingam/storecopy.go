@@ -174,8 +174,9 @@ func (p place) wayOut(c *config) string {
 }
 
 func tallyText(t backup.Tally) string {
-	return fmt.Sprintf("%d clients, %d users, %d grants, %d key rings, %d budgets, %d marks with digest %.16s…",
-		t.Counts.Clients, t.Counts.Users, t.Counts.Grants, t.Counts.KeyRings, t.Counts.Budgets, t.Counts.Marks, t.Digest)
+	return fmt.Sprintf("%d clients, %d users, %d grants, %d key rings, %d budgets, %d marks, %d entries with digest %.16s…",
+		t.Counts.Clients, t.Counts.Users, t.Counts.Grants, t.Counts.KeyRings, t.Counts.Budgets, t.Counts.Marks, t.Counts.Entries,
+		t.Digest)
 }
 
 // target is a store that is being filled.

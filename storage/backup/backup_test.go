@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ func samples(now time.Time) []storage.Record {
 		{KeyRing: &storage.KeyRing{Version: 2, Keys: []storage.SealedKey{{ID: "k", Use: "sig", CreatedAt: now, Sealed: []byte{9}}}}},
 		{Budget: &storage.BudgetState{KeyHash: hash, FullAt: now.Add(time.Hour)}},
 		{Mark: &storage.MarkState{KeyHash: hash, Until: now.Add(time.Hour)}},
+		{Entry: &storage.Entry{
+			Kind: "session", ID: "s1", Owner: "usr_1", Data: []byte(`{"a":"<b>&","n":9007199254740993}`), Version: 3, ExpiresAt: now.Add(time.Hour),
+		}},
+		{Entry: &storage.Entry{Kind: "consent", ID: "c1", Data: []byte(`[1]`), Version: 1}},
 	}
 }
 
@@ -74,10 +79,10 @@ func TestWhatWasWrittenIsReadAgainAndFillsAStoreWithTheSame(t *testing.T) {
 	all := samples(time.Now())
 	text := written(t, all...)
 	header, tally, err := Verify(bytes.NewReader(text))
-	if err != nil || tally != tallyOf(t, all...) || header.Source != "test" || header.Version != 1 || time.Since(header.Time) > time.Minute {
+	if err != nil || tally != tallyOf(t, all...) || header.Source != "test" || header.Version != 2 || time.Since(header.Time) > time.Minute {
 		t.Fatal(header, tally, err)
 	}
-	if want := (Counts{2, 1, 1, 1, 1, 1}); tally.Counts != want || want.Total() != len(all) {
+	if want := (Counts{2, 1, 1, 1, 1, 1, 2}); tally.Counts != want || want.Total() != len(all) {
 		t.Errorf("%+v", tally.Counts)
 	}
 	r, err := NewReader(bytes.NewReader(text))
@@ -124,6 +129,7 @@ func TestTheDigestDependsOnEveryRecordAndNotOnTheirOrder(t *testing.T) {
 			t.Errorf("record %d twice more: the same digest", i)
 		}
 	}
+	slices.Reverse(all)
 	changed := *all[3].Grant
 	changed.Generation++
 	if got := tallyOf(t, slices.Replace(slices.Clone(all), 3, 4, storage.Record{Grant: &changed})...); got.Digest == want.Digest {
@@ -160,6 +166,10 @@ func TestTheCanonicalFormCoversEveryTimeOfRecordsThatStoresEncodeThemselves(t *t
 		{{Grant: &storage.Grant{ID: "g"}}, {Grant: &storage.Grant{ID: "g"}}},
 		{{Budget: &storage.BudgetState{KeyHash: hash}}, {Budget: &storage.BudgetState{KeyHash: hash}}},
 		{{Mark: &storage.MarkState{KeyHash: hash}}, {Mark: &storage.MarkState{KeyHash: hash}}},
+		{
+			{Entry: &storage.Entry{Kind: "k", ID: "e", Data: []byte(` { "a" : "<" } `)}},
+			{Entry: &storage.Entry{Kind: "k", ID: "e", Data: []byte(`{"a":"<"}`)}},
+		},
 	} {
 		for i, to := range []time.Time{instant, up} {
 			switch r := pair[i]; {
@@ -167,6 +177,8 @@ func TestTheCanonicalFormCoversEveryTimeOfRecordsThatStoresEncodeThemselves(t *t
 				fill(r.Grant, to)
 			case r.Budget != nil:
 				fill(r.Budget, to)
+			case r.Entry != nil:
+				fill(r.Entry, to)
 			default:
 				fill(r.Mark, to)
 			}
@@ -232,9 +244,25 @@ func TestABackupThatWasCutOrChangedAnywhereIsRefused(t *testing.T) {
 }
 
 func TestABackupOfANewerVersionIsToldFromADamagedOne(t *testing.T) {
-	newer := `{"ingam_backup":2,"something":"else"}` + "\n"
+	newer := `{"ingam_backup":3,"something":"else"}` + "\n"
 	if _, _, err := Verify(strings.NewReader(newer)); !errors.Is(err, ErrNewer) || errors.Is(err, ErrDamaged) {
 		t.Error(err)
+	}
+}
+
+// Form 1 had no entries; otherwise it is the same, to the byte.
+func TestABackupOfForm1IsRead(t *testing.T) {
+	old := samples(time.Now())[:7]
+	text := written(t, old...)
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	lines[0] = bytes.Replace(lines[0], []byte(`"ingam_backup":2`), []byte(`"ingam_backup":1`), 1)
+	all := bytes.Join(lines[:len(lines)-2], nil)
+	last := fmt.Sprintf(
+		`{"end":{"counts":{"clients":2,"users":1,"grants":1,"key_rings":1,"budgets":1,"marks":1},"digest":%q,"sha256":"%x"}}`+"\n",
+		tallyOf(t, old...).Digest, sha256.Sum256(all))
+	header, tally, err := Verify(bytes.NewReader(append(all, last...)))
+	if err != nil || header.Version != 1 || tally.Counts.Total() != len(old) {
+		t.Error(header, tally, err)
 	}
 }
 

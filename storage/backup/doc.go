@@ -2,9 +2,11 @@
 //
 // # The form
 //
-//	{"ingam_backup":1,"time":"2026-11-24T12:00:00Z","source":"bolt"}     the header
+//	{"ingam_backup":2,"time":"2026-11-24T12:00:00Z","source":"bolt"}     the header
 //	{"user":{…}}                                                         one record a line, in any order
 //	{"end":{"counts":{…},"digest":"…","sha256":"…"}}                     the last line
+//
+// Form 2 came with entries. Form 1 is read as well; programs that know form 1 only refuse a newer one by name.
 //
 // A backup without its last line was cut off. The digest is that of [Tally]; sha256 is that of all bytes before the last
 // line, so that nothing in a file can change without being seen. Neither is a signature: whoever can write the file can

@@ -22,11 +22,13 @@ type Counts struct {
 	KeyRings int `json:"key_rings"`
 	Budgets  int `json:"budgets"`
 	Marks    int `json:"marks"`
+	// Entries is left out when there are none: backups of form 1 do not have it.
+	Entries int `json:"entries,omitempty"`
 }
 
 // Total is the number of all records.
 func (c Counts) Total() int {
-	return c.Clients + c.Users + c.Grants + c.KeyRings + c.Budgets + c.Marks
+	return c.Clients + c.Users + c.Grants + c.KeyRings + c.Budgets + c.Marks + c.Entries
 }
 
 // of is the counter for the kind of r.
@@ -42,6 +44,8 @@ func (c *Counts) of(r storage.Record) *int {
 		return &c.KeyRings
 	case r.Budget != nil:
 		return &c.Budgets
+	case r.Entry != nil:
+		return &c.Entries
 	}
 	return &c.Marks
 }
@@ -110,6 +114,10 @@ func canonical(r storage.Record) storage.Record {
 		r.Budget = &storage.BudgetState{KeyHash: r.Budget.KeyHash, FullAt: micros(r.Budget.FullAt)}
 	case r.Mark != nil:
 		r.Mark = &storage.MarkState{KeyHash: r.Mark.KeyHash, Until: micros(r.Mark.Until)}
+	case r.Entry != nil:
+		e := *r.Entry
+		e.ExpiresAt = micros(e.ExpiresAt)
+		r.Entry = &e
 	}
 	return r
 }
@@ -123,7 +131,7 @@ func micros(t time.Time) time.Time {
 	return cut
 }
 
-// End is when a record ends by itself. Clients, users and keys never do.
+// End is when a record ends by itself. Clients, users, keys and entries without an end never do.
 func End(r storage.Record) (end time.Time, ends bool) {
 	switch {
 	case r.Grant != nil:
@@ -132,6 +140,8 @@ func End(r storage.Record) (end time.Time, ends bool) {
 		return r.Budget.FullAt, true
 	case r.Mark != nil:
 		return r.Mark.Until, true
+	case r.Entry != nil:
+		return r.Entry.ExpiresAt, !r.Entry.ExpiresAt.IsZero()
 	}
 	return time.Time{}, false
 }

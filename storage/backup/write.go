@@ -14,8 +14,8 @@ import (
 	"github.com/ingam/ingam/storage"
 )
 
-// formVersion is the version of the form. Raise it when an older program would misread a backup.
-const formVersion = 1
+// formVersion is the version of the form. Raise it when an older program would misread a backup or take it for damaged.
+const formVersion = 2
 
 // Header is the first line.
 type Header struct {

@@ -40,7 +40,19 @@ func encodeGrant(g storage.Grant) []byte {
 		revoked = 1
 	}
 	b = binary.AppendUvarint(b, revoked)
-	return appendString(b, g.RevokedReason)
+	b = appendString(b, g.RevokedReason)
+
+	b = appendString(b, g.SessionID)
+	var bound uint64
+	if g.SessionBound {
+		bound = 1
+	}
+	b = binary.AppendUvarint(b, bound)
+	b = appendString(b, g.RedirectURI)
+	b = appendString(b, g.CodeChallenge)
+	b = appendString(b, g.RequestNonce)
+	b = appendStrings(b, g.UserInfoClaims)
+	return appendStrings(b, g.IDTokenClaims)
 }
 
 func decodeGrant(b []byte) (storage.Grant, error) {
@@ -68,6 +80,11 @@ func decodeGrant(b []byte) (storage.Grant, error) {
 		ExpiresAt:     d.time(),
 		Revoked:       d.uvarint() == 1,
 		RevokedReason: d.string(),
+	}
+	if d.rest != "" { // schema 1 had no more
+		g.SessionID, g.SessionBound = d.string(), d.uvarint() == 1
+		g.RedirectURI, g.CodeChallenge, g.RequestNonce = d.string(), d.string(), d.string()
+		g.UserInfoClaims, g.IDTokenClaims = d.strings(), d.strings()
 	}
 	if d.broken {
 		return storage.Grant{}, errors.New("bolt: decode grant: cut short")

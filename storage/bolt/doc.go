@@ -18,6 +18,12 @@
 // an empty budget). A reader could see a transaction whose fsync has not returned yet; the writer cannot, so it never
 // confirms what a power cut may still take back. A batch in which nothing was written costs no fsync.
 //
+// # What is found by whom
+//
+// Grants are found by their user, and entries by their owner, through rows in buckets of their own that are written in
+// the very transaction that writes the record: there is no moment at which one is there without the other. See grantsof.go
+// and entries.go.
+//
 // # When the disk fails
 //
 // A full disk is an error for the caller and nothing more: reads go on, and so do writes once there is space again.
@@ -30,4 +36,8 @@
 // The file is made complete under another name, synced and only then given its name, so that a crash leaves either no
 // store or a whole one. It is readable by its owner only: Open takes rights away from a file that grants more. It
 // makes the folder (0700) if there is none, but leaves the rights of an existing folder to whoever made it.
+//
+// A file of an older schema is brought up when it is opened, in one transaction: schema 2 has entries, and the grants of a
+// user. Grants of schema 1 are read as they are. There is no way back: an older program refuses the file, because at a
+// refresh it would drop what it does not know of a grant.
 package bolt

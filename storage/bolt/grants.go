@@ -20,7 +20,7 @@ func (s *Store) CreateGrant(ctx context.Context, g storage.Grant) error {
 		case !errors.Is(err, storage.ErrNotFound):
 			return nothing{}, err
 		}
-		return nothing{}, t.putExpiring(kindGrant, []byte(g.ID), encodeGrant(g), g.Expiry())
+		return nothing{}, t.putNewGrant(g)
 	})
 	return err
 }
@@ -59,8 +59,7 @@ func (s *Store) Rotate(ctx context.Context, r storage.Rotation) (storage.Outcome
 		}
 		outcome, after, changed := r.Decide(g, t.now)
 		if changed {
-			// The expiry index stays as it is, though the grant may now end later: see sweep.go.
-			err = t.put(bucketGrants, []byte(g.ID), encodeGrant(after))
+			err = t.putChanged(after)
 		}
 		return rotated{outcome, after}, err
 	})
@@ -78,7 +77,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string) error {
 			return nothing{}, err
 		}
 		g.Revoked, g.RevokedReason = true, reason
-		return nothing{}, t.put(bucketGrants, []byte(id), encodeGrant(g))
+		return nothing{}, t.putChanged(g)
 	})
 	return err
 }

@@ -120,7 +120,7 @@ func verifyEarlier(t *testing.T, path string, all *ledger) {
 	}
 }
 
-// verifyFile is bbolt's own check, and ours of the two indexes.
+// verifyFile is bbolt's own check, and ours of all indexes.
 func verifyFile(ctx context.Context, s *Store, l *ledger) {
 	_, err := read(ctx, s, func(t *tx) (nothing, error) {
 		var errs []error
@@ -130,14 +130,7 @@ func verifyFile(ctx context.Context, s *Store, l *ledger) {
 		if len(errs) > 0 {
 			return nothing{}, errors.Join(errs...)
 		}
-		keys := func(bucket []byte) int { return t.Bucket(bucket).Stats().KeyN }
-		if n, want := keys(bucketExpiry), keys(bucketGrants)+keys(bucketBudgets)+keys(bucketMarks); n != want {
-			errs = append(errs, fmt.Errorf("%d entries in the expiry index, want %d", n, want))
-		}
-		if n, want := keys(bucketUsernames), keys(bucketUsers); n != want {
-			errs = append(errs, fmt.Errorf("%d usernames for %d users", n, want))
-		}
-		return nothing{}, errors.Join(errs...)
+		return nothing{}, verifyRows(t)
 	})
 	if err != nil {
 		l.fault(&l.broken, "file: %v", err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ import (
 
 // schema is the version of the layout below. Raise it when an older program would misread the data, and teach
 // checkSchema the way up.
-const schema = 1
+const schema = 2
 
 // The buckets, and what is in them.
 var (
@@ -35,9 +36,17 @@ var (
 	bucketMarks     = []byte("marks")     // SHA-256 of the key → time at which the mark ends
 	bucketExpiry    = []byte("expiry")    // see sweep.go
 
-	allBuckets = [][]byte{
+	// These came with schema 2.
+	bucketGrantsOf = []byte("grants by user") // see grantsof.go
+	bucketEntries  = []byte("entries")        // kind and id → JSON, see entries.go
+	bucketOwners   = []byte("owners")         // see entries.go
+
+	firstBuckets = [][]byte{
 		bucketMeta, bucketClients, bucketUsers, bucketUsernames, bucketGrants, bucketBudgets, bucketMarks, bucketExpiry,
 	}
+	laterBuckets = [][]byte{bucketGrantsOf, bucketEntries, bucketOwners}
+	allBuckets   = slices.Concat(firstBuckets, laterBuckets)
+
 	keySchema = []byte("schema")
 	keyRing   = []byte("keyring")
 )
@@ -82,7 +91,11 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	if err := checkSchema(db); err != nil {
+	err = checkSchema(db)
+	if errors.Is(err, errOlder) {
+		err = errors.Join(upgrade(db), checkSchema(db))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
 	}
 	removeLeftovers(path)
@@ -168,10 +181,17 @@ func checkSchema(db *bbolt.DB) error {
 		case found > schema:
 			return fmt.Errorf("its schema version is %d, this program knows up to %d: %w", found, schema, storage.ErrNewerSchema)
 		}
-		for _, name := range allBuckets {
+		needed := allBuckets
+		if found < schema {
+			needed = firstBuckets
+		}
+		for _, name := range needed {
 			if tx.Bucket(name) == nil {
 				return fmt.Errorf("bucket %q is missing", name)
 			}
+		}
+		if found < schema {
+			return errOlder
 		}
 		return nil
 	})

@@ -62,13 +62,12 @@ func TestASignInTakesNoMoreSpaceHoweverOftenItIsRefreshed(t *testing.T) {
 	})
 }
 
-func TestEachRecordThatEndsHasOneIndexEntryAndInTheEndNothingIsLeft(t *testing.T) {
+func TestEachRecordThatEndsHasItsRowsAndInTheEndNothingIsLeft(t *testing.T) {
 	inBubble(t, Options{}, func(t bubble, s *Store) {
 		balanced := func(when string) {
 			t.Helper()
-			keys, _ := count(t, s)
-			if want := keys["grants"] + keys["budgets"] + keys["marks"]; keys["expiry"] != want {
-				t.Errorf("%s: %d index entries for %d records: %v", when, keys["expiry"], want, keys)
+			if _, err := read(t.Context(), s, func(t *tx) (nothing, error) { return nothing{}, verifyRows(t) }); err != nil {
+				t.Errorf("%s: %v", when, err)
 			}
 		}
 		ctx := t.Context()
@@ -111,21 +110,21 @@ func TestEachRecordThatEndsHasOneIndexEntryAndInTheEndNothingIsLeft(t *testing.T
 			total += removed
 			balanced("while sweeping out")
 		}
-		if keys, _ := count(t, s); total == 0 || keys["expiry"]+keys["grants"]+keys["budgets"]+keys["marks"] != 0 {
+		if keys, _ := count(t, s); total == 0 || keys["expiry"]+keys["grants"]+keys["budgets"]+keys["marks"]+keys["grants by user"] != 0 {
 			t.Errorf("swept %d, left %v", total, keys)
 		}
 	})
 }
 
-func TestARecordIsOverWhenItsIndexEntryIsDue(t *testing.T) {
+func TestARecordIsOverWhenItsRowIsDue(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_000)
 	for _, past := range []time.Duration{0, 1, 500 * time.Microsecond, time.Millisecond - 1} {
-		due := time.UnixMilli(int64(binary.BigEndian.Uint64(entry(kindMark, nil, at.Add(past)))))
+		due := time.UnixMilli(int64(binary.BigEndian.Uint64(expiryRow(kindMark, nil, at.Add(past)))))
 		if late := due.Sub(at.Add(past)); late < 0 || late >= time.Millisecond {
-			t.Errorf("an entry for %v past the millisecond is due %v later", past, late)
+			t.Errorf("a row for %v past the millisecond is due %v later", past, late)
 		}
 	}
-	if ms := binary.BigEndian.Uint64(entry(kindMark, nil, time.Time{})); ms != 0 {
+	if ms := binary.BigEndian.Uint64(expiryRow(kindMark, nil, time.Time{})); ms != 0 {
 		t.Errorf("the zero time is due at %d, want 0", ms)
 	}
 }

@@ -20,13 +20,13 @@ type export struct {
 	pending map[record.Hash]time.Time // budgets that are newer than in the file
 }
 
-// decodeEntry makes a record of an entry. skip says that it is no record, or one that has ended.
-type decodeEntry func(x *export, key, value []byte) (r storage.Record, skip bool, err error)
+// decodePair makes a record of what a bucket holds. skip says that it is no record, or one that has ended.
+type decodePair func(x *export, key, value []byte) (r storage.Record, skip bool, err error)
 
 // exported are the buckets of an export.
 var exported = []struct {
 	bucket []byte
-	decode decodeEntry
+	decode decodePair
 }{
 	{bucketClients, func(_ *export, _, value []byte) (storage.Record, bool, error) {
 		c, err := record.Decode[storage.Client](value)
@@ -56,6 +56,10 @@ var exported = []struct {
 		end, err := decodeTime(value)
 		mark := storage.MarkState{KeyHash: bytes.Clone(key), Until: end}
 		return storage.Record{Mark: &mark}, err == nil && !x.now.Before(end), err
+	}},
+	{bucketEntries, func(x *export, _, value []byte) (storage.Record, bool, error) {
+		e, err := record.Decode[storage.Entry](value)
+		return storage.Record{Entry: &e}, err == nil && !x.lives(e.ExpiresAt), err
 	}},
 }
 
@@ -112,7 +116,7 @@ func (s *Store) beginExport(ctx context.Context) (*export, error) {
 
 // walk returns a function that answers the records of a bucket one after the other. bbolt panics at a page that makes
 // no sense; only its own steps are guarded, the caller's panics are the caller's.
-func (x *export) walk(bucket []byte, decode decodeEntry) func(context.Context) (storage.Record, bool, error) {
+func (x *export) walk(bucket []byte, decode decodePair) func(context.Context) (storage.Record, bool, error) {
 	var cursor *bbolt.Cursor
 	return func(ctx context.Context) (r storage.Record, more bool, err error) {
 		err = safely(func() error {
@@ -144,13 +148,15 @@ func (x *export) walk(bucket []byte, decode decodeEntry) func(context.Context) (
 // importBatch is how many records an import puts into one transaction.
 const importBatch = 256
 
-// imported is a record on its way in, encoded where the caller waits, so that the writer keeps nothing of the caller's.
+// imported is a record on its way in, copied or encoded where the caller waits: the writer keeps nothing of the caller's.
 type imported struct {
 	bucket, key, value []byte
 	username           []byte    // of a user
 	kind               byte      // of what ends by itself, else 0
-	end                time.Time // with kind
-	twice              error     // the answer if it is there already
+	end                time.Time // of a budget or a mark
+	grant              storage.Grant
+	entry              storage.Entry
+	twice              error // the answer if it is there already
 }
 
 // Import fills an empty store, some hundred records in each transaction.
@@ -224,8 +230,7 @@ func encodeImported(r storage.Record) (p imported, err error) {
 		p.bucket, p.key, p.username = bucketUsers, []byte(r.User.ID), []byte(r.User.Username)
 		p.value, err = record.Encode(*r.User)
 	case r.Grant != nil:
-		p.kind, p.key, p.end = kindGrant, []byte(r.Grant.ID), r.Grant.Expiry()
-		p.value = encodeGrant(*r.Grant)
+		p.kind, p.key, p.grant = kindGrant, []byte(r.Grant.ID), r.Grant.Clone()
 	case r.KeyRing != nil:
 		p.bucket, p.key = bucketMeta, keyRing
 		p.value, err = record.Encode(*r.KeyRing)
@@ -235,6 +240,9 @@ func encodeImported(r storage.Record) (p imported, err error) {
 	case r.Mark != nil:
 		p.kind, p.key, p.end = kindMark, bytes.Clone(r.Mark.KeyHash), r.Mark.Until
 		p.value = encodeTime(p.end)
+	case r.Entry != nil:
+		p.kind, p.key, p.entry = kindEntry, entryKey(r.Entry.Kind, r.Entry.ID), *r.Entry
+		p.entry.Data = bytes.Clone(p.entry.Data)
 	}
 	if p.kind != 0 {
 		p.bucket = bucketOf(p.kind)
@@ -254,7 +262,12 @@ func (t *tx) putImported(p imported) error {
 			return err
 		}
 	}
-	if p.kind != 0 {
+	switch p.kind {
+	case kindGrant:
+		return t.putNewGrant(p.grant)
+	case kindEntry:
+		return t.putEntry(storage.Entry{}, false, p.entry)
+	case kindBudget, kindMark:
 		return t.putExpiring(p.kind, p.key, p.value, p.end)
 	}
 	return t.put(p.bucket, p.key, p.value)

@@ -20,6 +20,13 @@ func (k *kit) client(id string) storage.Client {
 		RedirectURIs: []string{"https://app.example/cb?x=1&y=2"},
 		Scopes:       []string{"openid", "profile"}, DefaultScopes: []string{"openid"},
 		Audience: []string{"https://api.example"}, Resources: []string{"https://rs.example"}, RefreshGrace: &grace,
+		AuthMethod: "private_key_jwt", JWKS: []byte(`{"keys":[{"kty":"EC","n":9007199254740993}]}`), JWKSURI: "https://app.example/keys",
+		ResponseModes: []string{"query", "form_post"}, RequirePKCE: true, RequirePAR: true, RequireSignedRequest: true,
+		RequestObjectAlg: "ES256", DefaultMaxAge: new(int64(1<<53 + 1)), FirstParty: true, SessionBound: true,
+		UserInfoAlg: "RS256", Pairwise: true, Sector: "app.example",
+		PostLogoutRedirectURIs: []string{"https://app.example/bye?a=1&b=2"}, BackchannelLogoutURI: "https://app.example/logout",
+		FrontchannelLogoutURI: "https://app.example/frame", AllowedOrigins: []string{"https://app.example"},
+		URI: "https://app.example/", LogoURI: "https://app.example/logo.svg", Accent: "#0a7cff",
 		CreatedAt: now, Version: 1, Source: "",
 	}
 }
@@ -46,6 +53,9 @@ func (k *kit) grant(id string) storage.Grant {
 		AuthTime: now.Add(-time.Minute), AMR: []string{"pwd", "otp"}, ACR: "urn:level:2",
 		Generation: 1, RotatedAt: now.Add(-time.Second), Attempt: "attempt of nobody",
 		BornAt: now, IdleExpiresAt: now.Add(k.units(20)), ExpiresAt: now.Add(k.units(50)),
+		SessionID: "session <&> 한국", SessionBound: true, RedirectURI: "https://app.example/cb?x=1&y=2",
+		CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", RequestNonce: "nonce\u0000 of \" the client",
+		UserInfoClaims: []string{"email", "phone_number"}, IDTokenClaims: []string{"name"},
 	}
 }
 
@@ -106,12 +116,19 @@ type verb struct {
 	call func(ctx context.Context) error
 }
 
-// verbs calls everything there is. It needs client "c", user "u" and grant "g", as made by populate.
+// verbs calls everything there is. It needs client "c", user "u", grant "g" and entry "e", as made by populate.
 func (k *kit) verbs() []verb {
 	s, c, u, ring := k.s, k.client("c"), k.user("u"), k.ring("second")
 	ring.Version = 1
 	budget := storage.Budget{Key: "b", Burst: 1, Every: k.unit}
 	return []verb{
+		{"Entry", func(ctx context.Context) error { _, err := s.Entry(ctx, kind, "e"); return err }},
+		{"CreateEntry", func(ctx context.Context) error { return s.CreateEntry(ctx, k.entry("e2")) }},
+		{"ReplaceEntry", func(ctx context.Context) error { return s.ReplaceEntry(ctx, k.entry("e")) }},
+		{"EntriesOf", func(ctx context.Context) error { _, err := s.EntriesOf(ctx, kind, "owner", 9); return err }},
+		{"TakeEntry", func(ctx context.Context) error { _, err := s.TakeEntry(ctx, kind, "e"); return err }},
+		{"GrantAndUser", func(ctx context.Context) error { _, _, err := s.GrantAndUser(ctx, "g", u.ID); return err }},
+		{"GrantsOf", func(ctx context.Context) error { _, err := s.GrantsOf(ctx, "user", 9); return err }},
 		{"Client", func(ctx context.Context) error { _, err := s.Client(ctx, "c"); return err }},
 		{"Clients", func(ctx context.Context) error { _, err := s.Clients(ctx, "", 9); return err }},
 		{"CreateClient", func(ctx context.Context) error { return s.CreateClient(ctx, k.client("c2")) }},
@@ -156,6 +173,7 @@ func (k *kit) populate() {
 	k.newClient("c")
 	k.newUser("u")
 	k.newGrant("g")
+	k.newEntry("e")
 	k.must(k.s.PutKeyRing(k.Context(), k.ring("first")))
 }
 
@@ -173,5 +191,7 @@ func (k *kit) everything() any {
 	k.must(err)
 	marked, err := k.s.Remembered(ctx, "m")
 	k.must(err)
-	return []any{clients, users, g, ring, marked}
+	entries, err := k.s.EntriesOf(ctx, kind, "owner", 100)
+	k.must(err)
+	return []any{clients, users, g, ring, marked, entries}
 }

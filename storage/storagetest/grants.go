@@ -83,6 +83,7 @@ var grantChecks = []check{
 	{"whatever a caller does to a grant changes nothing in the store", func(k *kit) { // R18
 		spoil := func(g storage.Grant) {
 			g.Scopes[0], g.Audience[0], g.AMR[0] = "spoilt", "spoilt", "spoilt"
+			g.UserInfoClaims[0], g.IDTokenClaims[0] = "spoilt", "spoilt"
 			g.Nonce[0]++
 		}
 		want := k.grant("g")

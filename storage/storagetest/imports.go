@@ -22,6 +22,7 @@ var importChecks = []check{
 			"key ring": func(k *kit) { k.must(k.s.PutKeyRing(k.Context(), k.ring("k"))) },
 			"budget":   func(k *kit) { k.spends(1, k.slowBudget("b")) },
 			"mark":     func(k *kit) { k.remember("m", k.now().Add(k.units(50)), true) },
+			"entry":    func(k *kit) { k.newEntry("e") },
 		} {
 			to := newKit(k.TB, k.h)
 			hold(to)
@@ -34,14 +35,17 @@ var importChecks = []check{
 	{"a record that comes twice is refused by name", func(k *kit) {
 		sameName := k.user("u")
 		sameName.ID = "another"
+		g, e, far := k.grant("the grant"), k.entry("the entry"), k.now().Add(time.Hour) // copies take their time
+		g.IdleExpiresAt, g.ExpiresAt, e.ExpiresAt = far, far, far
 		for what, twice := range map[string][2]storage.Record{
 			"the client":       {{Client: new(k.client("the client"))}, {Client: new(k.client("the client"))}},
 			"id of the user":   {{User: new(k.user("the user"))}, {User: new(k.user("the user"))}},
 			"another":          {{User: new(k.user("u"))}, {User: &sameName}},
-			"the grant":        {{Grant: new(k.grant("the grant"))}, {Grant: new(k.grant("the grant"))}},
+			"the grant":        {{Grant: &g}, {Grant: &g}},
 			"key ring":         {{KeyRing: new(k.ring("a"))}, {KeyRing: new(k.ring("b"))}},
 			"budget 626262626": {{Budget: k.budgetState("b")}, {Budget: k.budgetState("b")}},
 			"mark 6d6d6d6d6d6": {{Mark: k.markState("m")}, {Mark: k.markState("m")}},
+			"the entry":        {{Entry: &e}, {Entry: &e}},
 		} {
 			for _, between := range []int{0, 700} {
 				list := []storage.Record{twice[0]}
@@ -62,9 +66,13 @@ var importChecks = []check{
 		c, g := k.client("c"), k.grant("g")
 		short := k.markState("m")
 		short.KeyHash = short.KeyHash[1:]
+		half, kindless := k.entry("e"), k.entry("e")
+		half.Data, kindless.Kind = half.Data[1:], ""
 		for what, r := range map[string]storage.Record{
 			"nothing": {}, "two things": {Client: &c, Grant: &g}, "no id": {Client: &storage.Client{}},
 			"a user without a name": {User: &storage.User{ID: "u"}}, "half a hash": {Mark: short}, "no hash": {Budget: &storage.BudgetState{}},
+			"half an object": {Entry: &half}, "an entry of no kind": {Entry: &kindless},
+			"an entry and a client": {Client: &c, Entry: new(k.entry("e"))},
 		} {
 			if err := newKit(k.TB, k.h).s.Import(k.Context(), stream(r)); !storage.IsFailure(err) {
 				k.Errorf("%s: got %v, want a failure", what, err)
@@ -100,11 +108,17 @@ var importChecks = []check{
 				storage.Record{Client: &storage.Client{ID: id, Version: 1}}, storage.Record{User: &storage.User{ID: id, Username: id, Version: 1}},
 				storage.Record{Grant: &g},
 				storage.Record{Budget: &storage.BudgetState{KeyHash: hash, FullAt: k.now().Add(time.Hour)}},
-				storage.Record{Mark: &storage.MarkState{KeyHash: hash, Until: k.now().Add(time.Hour)}})
+				storage.Record{Mark: &storage.MarkState{KeyHash: hash, Until: k.now().Add(time.Hour)}},
+				storage.Record{Entry: &storage.Entry{Kind: kind, ID: id, Owner: "owner", Data: []byte("1"), Version: 1}})
 		}
 		k.must(k.s.Import(k.Context(), stream(list...)))
-		k.same(len(k.exported()), 5*n, "records")
+		k.same(len(k.exported()), 6*n, "records")
 		k.rotate(k.rotation(name("r", n-1), 1, "a"), storage.Rotated)
+		entries, err := k.s.EntriesOf(k.Context(), kind, "owner", n+1)
+		k.must(err)
+		grants, err := k.s.GrantsOf(k.Context(), "user", n+1)
+		k.must(err)
+		k.same([]int{len(entries), len(grants)}, []int{n, n}, "entries and grants that are listed")
 	}},
 }
 

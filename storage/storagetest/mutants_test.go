@@ -18,7 +18,7 @@ import (
 // TestTheSuiteCatchesBrokenStores breaks one promise at a time. Each mutant must fail the checks that are named for
 // it (by a part of their sentence), and a sound store must pass the very same ones.
 func TestTheSuiteCatchesBrokenStores(t *testing.T) {
-	for _, m := range slices.Concat(mutants, userMutants, transferMutants) {
+	for _, m := range slices.Concat(mutants, userMutants, transferMutants, entryMutants, entryListMutants, grantsOfMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			for _, part := range m.caughtBy {
 				c := find(t, part)
@@ -121,6 +121,14 @@ type broken struct {
 	shut        func() error
 	export      func(context.Context) iter.Seq2[storage.Record, error]
 	imports     func(context.Context, iter.Seq2[storage.Record, error]) error
+
+	entry        func(context.Context, string, string) (storage.Entry, error)
+	createEntry  func(context.Context, storage.Entry) error
+	replaceEntry func(context.Context, storage.Entry) error
+	takeEntry    func(context.Context, string, string) (storage.Entry, error)
+	entriesOf    func(context.Context, string, string, int) ([]storage.Entry, error)
+	grantAndUser func(context.Context, string, string) (storage.Grant, storage.User, error)
+	grantsOf     func(context.Context, string, int) ([]storage.Grant, error)
 }
 
 // breaking makes a mutant from a function that overrides what it wants.
@@ -132,6 +140,8 @@ func breaking(f func(b *broken)) func() storage.Store {
 			clients: s.Clients, replace: s.ReplaceClient, replaceUser: s.ReplaceUser, putRing: s.PutKeyRing, spend: s.Spend,
 			refund: s.Refund, remember: s.Remember, sweep: s.Sweep, shut: s.Close, recallUser: s.RecallUser,
 			recallGrant: s.RecallGrant, export: s.Export, imports: s.Import,
+			entry: s.Entry, createEntry: s.CreateEntry, replaceEntry: s.ReplaceEntry, takeEntry: s.TakeEntry, entriesOf: s.EntriesOf,
+			grantAndUser: s.GrantAndUser, grantsOf: s.GrantsOf,
 		}
 		f(b)
 		return b
@@ -185,4 +195,29 @@ func (b *broken) Spend(c context.Context, bs ...storage.Budget) (time.Duration, 
 func (b *broken) Clients(c context.Context, after string, limit int) ([]storage.Client, error) {
 	return b.clients(c, after, limit)
 }
+
+func (b *broken) Entry(c context.Context, kind, id string) (storage.Entry, error) {
+	return b.entry(c, kind, id)
+}
+
+func (b *broken) CreateEntry(c context.Context, e storage.Entry) error { return b.createEntry(c, e) }
+
+func (b *broken) ReplaceEntry(c context.Context, e storage.Entry) error { return b.replaceEntry(c, e) }
+
+func (b *broken) TakeEntry(c context.Context, kind, id string) (storage.Entry, error) {
+	return b.takeEntry(c, kind, id)
+}
+
+func (b *broken) EntriesOf(c context.Context, kind, owner string, limit int) ([]storage.Entry, error) {
+	return b.entriesOf(c, kind, owner, limit)
+}
+
+func (b *broken) GrantAndUser(c context.Context, id, userID string) (storage.Grant, storage.User, error) {
+	return b.grantAndUser(c, id, userID)
+}
+
+func (b *broken) GrantsOf(c context.Context, userID string, limit int) ([]storage.Grant, error) {
+	return b.grantsOf(c, userID, limit)
+}
+
 func (b *broken) Close() error { return b.shut() }

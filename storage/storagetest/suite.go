@@ -55,7 +55,7 @@ func checks() []check {
 	var all []check
 	for _, part := range [][]check{
 		clientChecks, userChecks, grantChecks, rotateChecks, rotateUserChecks, recallChecks, raceChecks, keyRingChecks,
-		budgetChecks, markChecks, transferChecks, importChecks, lifeChecks,
+		budgetChecks, markChecks, entryChecks, entryListChecks, grantsOfChecks, transferChecks, importChecks, lifeChecks,
 	} {
 		all = append(all, part...)
 	}

@@ -25,7 +25,7 @@ var transferChecks = []check{
 		k.must(to.s.Import(k.Context(), k.s.Export(k.Context())))
 		k.same(to.exported(), want, "the copy")
 		k.same(k.exported(), want, "the original afterwards")
-		for _, kind := range []string{`{"client":`, `{"user":`, `{"grant":`, `{"key_ring":`, `{"budget":`, `{"mark":`} {
+		for _, kind := range []string{`{"client":`, `{"user":`, `{"grant":`, `{"key_ring":`, `{"budget":`, `{"mark":`, `{"entry":`} {
 			if !slices.ContainsFunc(want, func(r string) bool { return strings.HasPrefix(r, kind) }) {
 				k.Errorf("no record of kind %s was there to copy", kind)
 			}
@@ -87,6 +87,37 @@ var transferChecks = []check{
 		_, err = to.s.Sweep(k.Context(), 100)
 		k.must(err)
 	}},
+	{"an export has all entries that live, whoever owns them", func(k *kit) {
+		owned := k.newEntry("e")
+		nobodys := storage.Entry{Kind: storage.KindConsent, ID: "e", Data: []byte("[1]"), Version: 1}
+		k.must(k.s.CreateEntry(k.Context(), nobodys))
+		want := []string{string(asJSON(k, storage.Record{Entry: &nobodys})), string(asJSON(k, storage.Record{Entry: &owned}))}
+		k.same(k.exported(), want, "exported")
+		k.until(owned.ExpiresAt)
+		k.same(k.exported(), want[:1], "exported when one has ended")
+	}},
+	{"entries and lists of grants of an import are as they were, and end when they did", func(k *kit) {
+		start := k.now()
+		k.fill()
+		to := newKit(k.TB, k.h)
+		k.must(to.s.Import(k.Context(), k.s.Export(k.Context())))
+		k.same(to.grantsOf("user", 9), []string{"fresh", "rotated"}, "grants of the user")
+		k.same(to.idsOf(kind, "owner", 9), []string{"ending", "changed"}, "entries of the owner")
+		changed, err := k.s.Entry(k.Context(), kind, "changed")
+		k.must(err)
+		to.wantEntry(changed, "that had changed")
+		for _, version := range []uint64{1, 2} {
+			changed.Version = version
+			k.want(to.s.ReplaceEntry(k.Context(), changed), []error{storage.ErrConflict, nil}[version-1], "replace an entry")
+		}
+		k.want(to.s.CreateEntry(k.Context(), k.entry("ending")), storage.ErrExists, "take an imported id")
+		to.until(start.Add(k.units(45)))
+		_, err = to.s.Sweep(k.Context(), 100)
+		k.must(err)
+		k.same(to.grantsOf("user", 9), []string{}, "grants of the user in the end")
+		k.same(to.idsOf(kind, "owner", 9), []string{"changed"}, "entries of the owner in the end")
+		to.noEntry(kind, "ending", "that has ended")
+	}},
 	{"marks and budgets of an import are as spent and end when they did", func(k *kit) {
 		end, empty := k.fill(), k.slowBudget("b typed by a stranger")
 		to := newKit(k.TB, k.h)
@@ -112,6 +143,10 @@ var transferChecks = []check{
 		full := k.budget("full", 2)
 		k.spends(1, full)
 		k.refund(full, 1)
+		k.newEntry("dead")
+		k.ownedUntil("taken", "owner", time.Time{})
+		_, err := k.s.TakeEntry(k.Context(), kind, "taken")
+		k.must(err)
 		k.newClient("removed")
 		k.must(k.s.DeleteClient(k.Context(), "removed"))
 		u := k.newUser("removed")
@@ -125,7 +160,7 @@ var transferChecks = []check{
 	}},
 	{"who has read enough of an export may stop, and the store goes on", func(k *kit) {
 		k.fill()
-		for stop := range 8 {
+		for stop := range 10 {
 			seen := 0
 			for _, err := range k.s.Export(k.Context()) {
 				k.must(err)
@@ -220,6 +255,11 @@ func (k *kit) fill() (markEnds time.Time) {
 	k.must(k.s.PutKeyRing(ctx, ring))
 	ring.Version = 1
 	k.must(k.s.PutKeyRing(ctx, ring))
+	k.newEntry("ending")
+	changed := k.ownedUntil("changed", "owner", time.Time{})
+	k.must(k.s.ReplaceEntry(ctx, changed))
+	nobodys := storage.Entry{Kind: storage.KindConsent, ID: "nobody's", Data: []byte(`"text"`)}
+	k.must(k.s.CreateEntry(ctx, nobodys))
 	k.spends(1, k.slowBudget("b typed by a stranger"))
 	markEnds = k.now().Add(k.units(45))
 	k.remember("m typed by a stranger", markEnds, true)
@@ -266,5 +306,7 @@ func spoil(r storage.Record) {
 		r.Budget.KeyHash[0]++
 	case r.Mark != nil:
 		r.Mark.KeyHash[0]++
+	case r.Entry != nil:
+		r.Entry.Data[1] = 'X'
 	}
 }

@@ -11,7 +11,9 @@ import (
 // and ids and hashes as a store makes them.
 func Check(r storage.Record) error {
 	fields := 0
-	for _, set := range []bool{r.Client != nil, r.User != nil, r.Grant != nil, r.KeyRing != nil, r.Budget != nil, r.Mark != nil, r.Entry != nil} {
+	for _, set := range []bool{
+		r.Client != nil, r.User != nil, r.Grant != nil, r.KeyRing != nil, r.Budget != nil, r.Mark != nil, r.Entry != nil,
+	} {
 		if set {
 			fields++
 		}
