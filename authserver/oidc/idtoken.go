@@ -13,7 +13,10 @@ import (
 	"github.com/ingam/ingam/storage"
 )
 
-// Signer signs ID tokens; *keys.Ring is one.
+// typJWT is the typ of ID tokens and of signed userinfo.
+const typJWT = "JWT"
+
+// Signer signs tokens; *keys.Ring is one.
 type Signer interface {
 	// Sign answers a compact JWS of payload with that typ.
 	Sign(ctx context.Context, typ string, payload []byte) (string, error)
@@ -24,77 +27,80 @@ type IDTokens struct {
 	Issuer   string
 	Lifetime time.Duration
 	Keys     Signer
+	Subjects Subjects
 }
 
-// scopeClaims are the claims that each scope asks for (OIDC Core §5.4); groups is what most relying parties expect.
-var scopeClaims = map[string][]string{
-	"profile": {
-		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
-		"website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
-	},
-	"email":   {"email", "email_verified"},
-	"address": {"address"},
-	"phone":   {"phone_number", "phone_number_verified"},
-	"groups":  {"groups"},
-}
-
-// claimsSupported lists the claims an ID token may have, for the metadata.
-func claimsSupported() []string {
-	claims := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "at_hash", "sid"}
-	for _, scope := range slices.Sorted(maps.Keys(scopeClaims)) {
-		claims = append(claims, scopeClaims[scope]...)
-	}
-	return claims
-}
-
-// IDToken answers a signed ID token about the user for the client and the scopes of g. accessToken is the one issued
-// in the same response (at_hash, OIDC Core §3.1.3.6); now becomes iat, while auth_time stays that of the sign-in, also
-// at a refresh (§12.2).
+// IDToken answers a signed ID token about the user u for the client c, as far as g goes. accessToken is the one issued in
+// the same response (at_hash, OIDC Core §3.1.3.6); nonce is that of the authorization request, "" for none (§3.1.2.1); now
+// becomes iat, while auth_time stays that of the sign-in, also at a refresh (§12.2).
+//
+// Where there is a userinfo endpoint to ask, it tells what the scopes ask for, and the token has only what was asked for it
+// by name (§5.4, §5.5). Password grants have had it in the token from the beginning and keep it there.
 func (t IDTokens) IDToken(
-	ctx context.Context, g storage.Grant, u storage.User, accessToken string, now time.Time,
+	ctx context.Context, g storage.Grant, u storage.User, c storage.Client, nonce, accessToken string, now time.Time,
 ) (string, error) {
-	claims := UserClaims(u, g.Scopes)
+	var claims map[string]any
+	if g.RedirectURI != "" {
+		claims = namedClaims(u, g.IDTokenClaims)
+	} else {
+		claims = UserClaims(u, g.Scopes)
+	}
+	sid := g.ID
+	if g.SessionID != "" {
+		sid = t.Subjects.SID(g.SessionID, g.ClientID)
+	}
 	maps.Copy(claims, map[string]any{
 		"iss":       t.Issuer,
-		"sub":       u.ID,
+		"sub":       t.Subjects.Subject(c, u.ID),
 		"aud":       g.ClientID,
 		"exp":       now.Add(t.Lifetime).Unix(),
 		"iat":       now.Unix(),
 		"auth_time": g.AuthTime.Unix(),
-		"acr":       g.ACR,
-		"amr":       g.AMR,
 		"at_hash":   accessTokenHash(accessToken),
-		"sid":       g.ID,
+		"sid":       sid,
 	})
-	payload, err := json.Marshal(claims)
+	if g.ACR != "" {
+		claims["acr"] = g.ACR
+	}
+	if len(g.AMR) > 0 {
+		claims["amr"] = g.AMR
+	}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	token, err := signJSON(ctx, t.Keys, typJWT, claims)
 	if err != nil {
 		return "", fmt.Errorf("ID token: %w", err)
-	}
-	token, err := t.Keys.Sign(ctx, "JWT", payload)
-	if err != nil {
-		return "", fmt.Errorf("sign ID token: %w", err)
 	}
 	return token, nil
 }
 
-// UserClaims answers the facts about a user that the scopes ask for (OIDC Core §5.4).
-func UserClaims(u storage.User, scopes []string) map[string]any {
-	claims := make(map[string]any)
-	for _, scope := range scopes {
-		for _, name := range scopeClaims[scope] {
-			if value, ok := u.Claims[name]; ok {
-				claims[name] = value
-			}
-		}
+// signJSON signs claims.
+func signJSON(ctx context.Context, keys Signer, typ string, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
 	}
-	if slices.Contains(scopes, "profile") && claims["preferred_username"] == nil {
-		claims["preferred_username"] = u.Username
-	}
-	return claims
+	return keys.Sign(ctx, typ, payload)
 }
 
 // accessTokenHash is at_hash for the algorithms with SHA-256 (RS256, PS256, ES256): the left half of the digest.
 func accessTokenHash(accessToken string) string {
 	digest := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
+}
+
+// reserved are claims that say something about a token. No fact about a user goes out under one of these names.
+var reserved = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "s_hash",
+	"sid", "events", "cnf", "act", "may_act", "sub_jwk", "client_id", "scope", "typ", "token_type",
+}
+
+// claimsSupported lists the claims that tokens and userinfo may have, for the metadata.
+func claimsSupported() []string {
+	claims := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}
+	for _, scope := range slices.Sorted(maps.Keys(scopeClaims)) {
+		claims = append(claims, scopeClaims[scope]...)
+	}
+	return claims
 }
