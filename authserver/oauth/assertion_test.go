@@ -241,7 +241,7 @@ func TestAJTIIsRememberedForItsClientUntilItsAssertionHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newKeyEngine(newKeyStore(t), nil, discard)
 		app, other := keyClient(t, "ec"), keyClient(t, "ec")
-		other.ID = "other"
+		other.ID = "two"
 		make := func(c storage.Client, exp time.Duration) string {
 			return signJWS(t, object{"alg": "ES256"}, "ec", object{
 				"iss": c.ID, "sub": c.ID, "aud": testIssuer, "jti": "the same", "exp": time.Now().Add(exp).Unix(),
