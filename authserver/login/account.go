@@ -1,0 +1,304 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ingam/ingam/storage"
+)
+
+// maxListed is how many sessions, consents or grants of a user are looked at.
+const maxListed = 500
+
+// accountView is what account.html shows.
+type accountView struct {
+	Name, Username, Email string
+	Sessions              []sessionView
+	Others                bool // there are other sessions
+	Apps                  []appAccess
+	Done                  string // what has just been done
+	Error                 string // what is wrong with the new password
+	ReadOnly              bool   // the password is in a file of the operator
+	KeepOthers            bool   // the person has taken the mark off "end other sessions"
+}
+
+type sessionView struct {
+	ID, Device, Address string
+	Seen, Since         moment
+	Current             bool
+}
+
+// appAccess is a client that has access to something of the user.
+type appAccess struct {
+	ClientID string
+	App      app
+	Scopes   []permission
+	Used     moment
+}
+
+// moment is a time for people, and for the script that shows it in their own time zone.
+type moment struct{ Text, Machine string }
+
+// dones are what the account page may say after a redirect; the parameter is one of these words or says nothing.
+var dones = map[string]string{
+	"password": "account.done.password",
+	"session":  "account.done.session",
+	"sessions": "account.done.sessions",
+	"app":      "account.done.app",
+}
+
+// ServeAccount answers GET /account and the forms on it: POST /account/password, /account/sessions/end,
+// /account/sessions/end-others and /account/apps/remove.
+func (p *Pages) ServeAccount(w http.ResponseWriter, r *http.Request) {
+	action := map[string]accountAction{
+		account + "/password":            p.changePassword,
+		account + "/sessions/end":        p.endSession,
+		account + "/sessions/end-others": p.endOtherSessions,
+		account + "/apps/remove":         p.removeApp,
+	}[r.URL.Path]
+	switch {
+	case action != nil:
+		p.act(w, r, action)
+	case r.URL.Path != account:
+		p.showError(w, r, problem{status: http.StatusNotFound, title: "error.missing.title", text: "error.missing.text", back: account})
+	case p.method(w, r, http.MethodGet, http.MethodHead):
+		p.serveAccountPage(w, r)
+	}
+}
+
+// accountAction is one form of the account page, sent by the user of the session.
+type accountAction func(w http.ResponseWriter, r *http.Request, s storage.Session, u storage.User, form url.Values)
+
+func (p *Pages) act(w http.ResponseWriter, r *http.Request, action accountAction) {
+	if !p.method(w, r, http.MethodPost) {
+		return
+	}
+	form, ok := p.CheckForm(w, r)
+	if !ok {
+		return
+	}
+	s, u, err := p.signedIn(r)
+	switch {
+	case err != nil:
+		p.unavailable(w, r, err)
+	case s.ID == "":
+		p.redirect(w, "/login")
+	default:
+		action(w, r, s, u, form)
+	}
+}
+
+func (p *Pages) serveAccountPage(w http.ResponseWriter, r *http.Request) {
+	s, u, err := p.signedIn(r)
+	if err == nil && s.ID == "" {
+		p.redirect(w, "/login")
+		return
+	}
+	if err == nil {
+		err = p.Join(r, s, "")
+	}
+	if storage.IsFailure(err) {
+		p.unavailable(w, r, err)
+		return
+	}
+	p.showAccount(w, r, s, u, http.StatusOK, accountView{Done: dones[r.URL.Query().Get("done")]})
+}
+
+// showAccount shows the page; v brings what has happened.
+func (p *Pages) showAccount(
+	w http.ResponseWriter, r *http.Request, s storage.Session, u storage.User, status int, v accountView,
+) {
+	lang := p.language(r, nil)
+	texts := p.languages.catalogues[lang]
+	v.Name, v.Username, v.ReadOnly = displayName(u), u.Username, u.Source != ""
+	v.Email, _ = u.Claims["email"].(string)
+	if v.Done != "" {
+		v.Done = texts.text(v.Done)
+	}
+	list, err := p.sessions.Of(r.Context(), u.ID, maxListed)
+	if err == nil {
+		v.Sessions = texts.sessions(list, s, u)
+		v.Others = len(v.Sessions) > 1
+		v.Apps, err = p.apps(r.Context(), texts, u)
+	}
+	if err != nil {
+		p.unavailable(w, r, err)
+		return
+	}
+	p.render(w, r, show{
+		name: "account", status: status, lang: lang, title: texts.text("account.title"), back: account, body: v,
+	})
+}
+
+// sessions answers the sessions that count, this one first, then the last used first.
+func (c catalogue) sessions(list []storage.Session, current storage.Session, u storage.User) []sessionView {
+	slices.SortStableFunc(list, func(a, b storage.Session) int {
+		if (a.ID == current.ID) != (b.ID == current.ID) {
+			if a.ID == current.ID {
+				return -1
+			}
+			return 1
+		}
+		return b.SeenAt.Compare(a.SeenAt)
+	})
+	var views []sessionView
+	for _, s := range list {
+		if s.Holds(u) {
+			views = append(views, sessionView{
+				ID: s.ID, Device: c.device(s.UserAgent), Address: s.Address, Seen: c.moment(s.SeenAt),
+				Since: c.moment(s.BornAt), Current: s.ID == current.ID,
+			})
+		}
+	}
+	return views
+}
+
+func (c catalogue) moment(t time.Time) moment {
+	t = t.UTC()
+	return moment{Text: t.Format(c.text("time.format")), Machine: t.Format(time.RFC3339)}
+}
+
+// apps answers the clients that have something of the user: a remembered consent, or a grant that lives.
+func (p *Pages) apps(ctx context.Context, texts catalogue, u storage.User) ([]appAccess, error) {
+	consents, err := p.consents.Of(ctx, u.ID, maxListed)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := p.store.GrantsOf(ctx, u.ID, maxListed)
+	if err != nil {
+		return nil, err
+	}
+	type access struct {
+		scopes []string
+		used   time.Time
+	}
+	found := map[string]*access{}
+	add := func(clientID string, scopes []string, used time.Time) {
+		a := found[clientID]
+		if a == nil {
+			a = &access{}
+			found[clientID] = a
+		}
+		for _, scope := range scopes {
+			if !slices.Contains(a.scopes, scope) {
+				a.scopes = append(a.scopes, scope)
+			}
+		}
+		if used.After(a.used) {
+			a.used = used
+		}
+	}
+	for _, c := range consents {
+		add(c.ClientID, c.Scopes, c.GrantedAt)
+	}
+	for _, g := range grants {
+		if g.UserEpoch == u.Epoch {
+			add(g.ClientID, g.Scopes, g.BornAt)
+			add(g.ClientID, nil, g.RotatedAt)
+		}
+	}
+	var list []appAccess
+	for id, a := range found {
+		client, err := p.store.Client(ctx, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			client = storage.Client{ID: id} // removed: nothing can be done with what is left, and it can be taken back
+		} else if err != nil {
+			return nil, err
+		}
+		one := appAccess{ClientID: id, App: appOf(client, ""), Used: texts.moment(a.used)}
+		for _, scope := range a.scopes {
+			one.Scopes = append(one.Scopes, permission{Text: texts.scope(scope)})
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b appAccess) int {
+		if a.Used.Machine != b.Used.Machine {
+			return strings.Compare(b.Used.Machine, a.Used.Machine)
+		}
+		return strings.Compare(a.ClientID, b.ClientID)
+	})
+	return list, nil
+}
+
+// endSession ends one session of the user, this one or another. Whose it is counts, not who names it.
+func (p *Pages) endSession(w http.ResponseWriter, r *http.Request, s storage.Session, u storage.User, form url.Values) {
+	var other storage.Session
+	err := storage.ErrNotFound
+	if id := form.Get("session"); isSessionID(id) {
+		other, err = p.sessions.Session(r.Context(), id)
+	}
+	if err == nil && other.UserID != u.ID {
+		err = storage.ErrNotFound
+	}
+	var frames []string
+	if err == nil {
+		frames, err = p.end(r.Context(), other)
+	}
+	switch {
+	case storage.IsFailure(err):
+		p.unavailable(w, r, err)
+	case err == nil && other.ID == s.ID:
+		p.ClearCookie(w, r)
+		p.ShowLoggedOut(w, r, LoggedOut{Frames: frames})
+	default: // gone already is as good
+		p.redirect(w, account+"?done=session")
+	}
+}
+
+func (p *Pages) endOtherSessions(w http.ResponseWriter, r *http.Request, s storage.Session, u storage.User, _ url.Values) {
+	if err := p.endOthers(r.Context(), u.ID, s.ID); storage.IsFailure(err) {
+		p.unavailable(w, r, err)
+		return
+	}
+	p.redirect(w, account+"?done=sessions")
+}
+
+// revokedByUser is the reason in a grant.
+const revokedByUser = "taken back by the user"
+
+// removeApp takes back what a client was allowed. First the consent, so that no grant can be made anew meanwhile.
+func (p *Pages) removeApp(w http.ResponseWriter, r *http.Request, _ storage.Session, u storage.User, form url.Values) {
+	if err := p.takeBack(r.Context(), u.ID, form.Get("client_id")); err != nil {
+		p.unavailable(w, r, err)
+		return
+	}
+	p.redirect(w, account+"?done=app")
+}
+
+func (p *Pages) takeBack(ctx context.Context, userID, clientID string) error {
+	// What is not in the list of the page names nothing, whatever it is.
+	consents, err := p.consents.Of(ctx, userID, maxListed)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(consents, func(c storage.Consent) bool { return c.ClientID == clientID }) {
+		if err := p.consents.Remove(ctx, userID, clientID); err != nil {
+			return err
+		}
+	}
+	// A user with more grants than one look shows has those of this client revoked look by look.
+	for {
+		grants, err := p.store.GrantsOf(ctx, userID, maxListed)
+		if err != nil {
+			return err
+		}
+		revoked := 0
+		for _, g := range grants {
+			if g.ClientID != clientID {
+				continue
+			}
+			if err := p.store.RevokeGrant(ctx, g.ID, revokedByUser); err != nil {
+				return err
+			}
+			revoked++
+		}
+		if revoked == 0 || len(grants) < maxListed {
+			return nil
+		}
+	}
+}
