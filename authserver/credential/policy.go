@@ -51,7 +51,7 @@ func CanonicalUsername(s string) (string, error) {
 }
 
 // CheckPassword tells whether a user may have this new password: MinPasswordLength characters, at most
-// MaxPasswordBytes bytes, valid UTF-8, and not the username. There are no rules about kinds of characters: they make
+// MaxPasswordBytes bytes, valid UTF-8, not the username, and none of those that are tried first ([IsCommon]). There are no rules about kinds of characters: they make
 // passwords harder to remember, not to guess (NIST SP 800-63B-4 §3.1.1.2). The message is meant for the person and does
 // not contain the password.
 func CheckPassword(password, username string) error {
@@ -65,6 +65,8 @@ func CheckPassword(password, username string) error {
 			MinPasswordLength, utf8.RuneCountInString(password))
 	case sameName(password, username):
 		return errors.New("the password must not be the username")
+	case IsCommon(password):
+		return errors.New("the password is one of those that everybody tries first; choose one that is yours alone")
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func FuzzCanonicalUsername(f *testing.F) {
 
 func TestANewPasswordIsLongEnoughAndNotTheName(t *testing.T) { // row L13
 	for _, c := range []struct{ password, username, want string }{
-		{"12345678", "alice", ""},
+		{"12345678", "alice", "everybody tries first"},
+		{"1234567x", "alice", ""},
 		{"1234567", "alice", "at least 8 characters; this one has 7"},
 		{"密码密码密码密码", "alice", ""},
 		{"密码密码密码密", "alice", "this one has 7"},

@@ -30,7 +30,10 @@ func (p *Pages) protect(w http.ResponseWriter, allowed policy) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if allowed.form == "" {
+		// A page on the way back to a client does without: an application that opened it as a popup waits to be called back.
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	if p.secure {
 		// RFC 6797 §6.1. Other hosts of the domain are not ours to decide about.

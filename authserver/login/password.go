@@ -90,7 +90,7 @@ func whyNot(fresh, repeated, current, username string) (key string, pairs []stri
 		return "password.long", []string{"n", strconv.Itoa(credential.MaxPasswordBytes)}
 	case err != nil: // forms are text, so what is left is the username
 		return "password.username", nil
-	case isCommon(fresh):
+	case credential.IsCommon(fresh):
 		return "password.common", nil
 	case fresh != repeated:
 		return "password.repeat", nil

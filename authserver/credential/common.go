@@ -1,4 +1,4 @@
-package login
+package credential
 
 import (
 	_ "embed"
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// commonPasswords are 4,000 passwords that people choose most, of at least credential.MinPasswordLength characters, in small
+// commonPasswords are 4,000 passwords that people choose most, of at least MinPasswordLength characters, in small
 // letters, the most common first. They come from the list of @zxcvbn-ts/language-common 4.1.3; its licence is beside them.
 //
 //go:embed passwords/common.txt
@@ -20,5 +20,5 @@ var commonSet = sync.OnceValue(func() map[string]bool {
 	return set
 })
 
-// isCommon tells whether a password is one of those that are tried first (ASVS 5.0 §6.2.4, row L13), in whatever case.
-func isCommon(password string) bool { return commonSet()[strings.ToLower(password)] }
+// IsCommon tells whether a password is one of those that are tried first (ASVS 5.0 §6.2.4, row L13), in whatever case.
+func IsCommon(password string) bool { return commonSet()[strings.ToLower(password)] }
