@@ -191,7 +191,7 @@ func everyVerb(ctx context.Context, s *Store, name string) error {
 	u := storage.User{ID: "user-" + name, Username: "name-" + name}
 	budget := storage.Budget{Key: name, Burst: 2, Every: time.Hour}
 	until := time.Now().Add(time.Hour)
-	g := testGrant("grant-" + name)
+	g, e := testGrant("grant-"+name), testEntry("entry-"+name, until)
 	g.UserID = u.ID
 	rotation := aRotation(g.ID, storage.User{ID: u.ID, Version: 1}, 1, "a")
 	rotation.Fence = true
@@ -223,7 +223,14 @@ func everyVerb(ctx context.Context, s *Store, name string) error {
 		func() error { return first(s.Spend(ctx, budget)) },
 		func() error { return first(s.Remember(ctx, name, until)) },
 		func() error { return first(s.Remembered(ctx, name)) },
-		func() error { return exported(ctx, s, 6) },
+		func() error { return third(s.GrantAndUser(ctx, g.ID, u.ID)) },
+		func() error { return first(s.GrantsOf(ctx, u.ID, 3)) },
+		func() error { return s.CreateEntry(ctx, e) },
+		func() error { return first(s.Entry(ctx, e.Kind, e.ID)) },
+		func() error { e.Version, e.ExpiresAt = 1, time.Time{}; return s.ReplaceEntry(ctx, e) },
+		func() error { return first(s.EntriesOf(ctx, e.Kind, e.Owner, 3)) },
+		func() error { return exported(ctx, s, 7) },
+		func() error { return first(s.TakeEntry(ctx, e.Kind, e.ID)) },
 		func() error { return first(s.Doctor(ctx)) },
 		func() error { return s.DeleteUser(ctx, u.ID) },
 		func() error { return s.DeleteClient(ctx, c.ID) },

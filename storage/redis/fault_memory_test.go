@@ -21,6 +21,11 @@ func TestAFullRedisRefusesWritesAndForgetsNothing(t *testing.T) {
 	u := aUser(t, s, "u")
 	need(t, "create a client", s.CreateClient(ctx, storage.Client{ID: "c"}))
 	need(t, "create a grant", s.CreateGrant(ctx, aGrant("g", u, 1)))
+	for _, id := range []string{"e", "taken"} {
+		need(t, "create an entry", s.CreateEntry(ctx, testEntry(id, time.Time{})))
+	}
+	again := testEntry("e", time.Time{})
+	again.Version = 1
 	marks := figure(1000, 10000)
 	parallel(marks, func(i int) {
 		if first, err := s.Remember(ctx, fmt.Sprint("used", i), time.Now().Add(time.Hour)); !first || err != nil {
@@ -31,13 +36,15 @@ func TestAFullRedisRefusesWritesAndForgetsNothing(t *testing.T) {
 
 	refused, wrong := 0, 0
 	for what, err := range map[string]error{
-		"CreateGrant": s.CreateGrant(ctx, aGrant("g2", u, 1)),
-		"Rotate":      second(s.Rotate(ctx, aRotation("g", u, 1, "a"))),
-		"CreateUser":  s.CreateUser(ctx, storage.User{ID: "u2", Username: "u2"}),
-		"ReplaceUser": s.ReplaceUser(ctx, u),
-		"PutKeyRing":  s.PutKeyRing(ctx, storage.KeyRing{}),
-		"Remember":    first(s.Remember(ctx, "new", time.Now().Add(time.Hour))),
-		"Spend":       first(s.Spend(ctx, storage.Budget{Key: "b", Burst: 1, Every: time.Hour})),
+		"CreateGrant":  s.CreateGrant(ctx, aGrant("g2", u, 1)),
+		"Rotate":       second(s.Rotate(ctx, aRotation("g", u, 1, "a"))),
+		"CreateUser":   s.CreateUser(ctx, storage.User{ID: "u2", Username: "u2"}),
+		"ReplaceUser":  s.ReplaceUser(ctx, u),
+		"PutKeyRing":   s.PutKeyRing(ctx, storage.KeyRing{}),
+		"Remember":     first(s.Remember(ctx, "new", time.Now().Add(time.Hour))),
+		"Spend":        first(s.Spend(ctx, storage.Budget{Key: "b", Burst: 1, Every: time.Hour})),
+		"CreateEntry":  s.CreateEntry(ctx, testEntry("e2", time.Time{})),
+		"ReplaceEntry": s.ReplaceEntry(ctx, again),
 	} {
 		if refused++; !storage.IsFailure(err) || !strings.Contains(err.Error(), "OOM") {
 			wrong++
@@ -47,6 +54,10 @@ func TestAFullRedisRefusesWritesAndForgetsNothing(t *testing.T) {
 	for what, err := range map[string]error{
 		"Grant": first(s.Grant(ctx, "g")), "Client": first(s.readClient(ctx, "c")), "User": first(s.User(ctx, "u")),
 		"UserByName": first(s.UserByName(ctx, u.Username)), "Users": first(s.Users(ctx, "", 9)), "Ping": s.Ping(ctx),
+		"Entry": first(s.Entry(ctx, storage.KindSession, "e")), "EntriesOf": first(s.EntriesOf(ctx, storage.KindSession, "u", 9)),
+		"GrantAndUser": third(s.GrantAndUser(ctx, "g", u.ID)), "GrantsOf": first(s.GrantsOf(ctx, u.ID, 9)),
+		// Signing out makes room.
+		"TakeEntry": first(s.TakeEntry(ctx, storage.KindSession, "taken")),
 	} {
 		if err != nil {
 			wrong++
@@ -149,6 +160,17 @@ func TestAnEmptiedRedisIsNoticed(t *testing.T) {
 	need(t, "FLUSHALL", server.Client().FlushAll(t.Context()).Err())
 	if err := s.Ping(t.Context()); !storage.IsFailure(err) || !strings.Contains(err.Error(), "emptied") {
 		t.Errorf("Ping of an emptied store: %v", err)
+	}
+	ctx := t.Context()
+	replacement := testEntry("e", time.Time{})
+	for what, err := range map[string]error{ // nobody may be told that their session is over
+		"Entry": first(s.Entry(ctx, storage.KindSession, "e")), "EntriesOf": first(s.EntriesOf(ctx, storage.KindSession, "u", 9)),
+		"ReplaceEntry": s.ReplaceEntry(ctx, replacement), "TakeEntry": first(s.TakeEntry(ctx, storage.KindSession, "e")),
+		"GrantAndUser": third(s.GrantAndUser(ctx, "g", "u")), "GrantsOf": first(s.GrantsOf(ctx, "u", 9)),
+	} {
+		if !storage.IsFailure(err) {
+			t.Errorf("%s of an emptied store: %v, want a failure", what, err)
+		}
 	}
 	if other, err := Open(t.Context(), cfg); !errors.Is(err, storage.ErrUninitialized) {
 		t.Errorf("Open of an emptied store: %v, %v", other, err)

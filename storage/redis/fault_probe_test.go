@@ -44,7 +44,7 @@ type probe struct {
 // probes asks every verb, with records of its own that are made first.
 func (s *shaky) probes(t testing.TB, round string) []probe {
 	t.Helper()
-	return slices.Concat(s.readProbes(t, round), s.grantProbes(t, round), s.writeProbes(t, round))
+	return slices.Concat(s.readProbes(t, round), s.grantProbes(t, round), s.writeProbes(t, round), s.entryProbes(t, round))
 }
 
 // unless says that an answer is not the one.
@@ -126,6 +126,47 @@ func (s *shaky) grantProbes(t testing.TB, round string) []probe {
 		{"RevokeGrant", func(ctx context.Context) (string, error) { return "", s.RevokeGrant(ctx, revoked, "why") }},
 		{"CreateGrant", func(ctx context.Context) (string, error) {
 			return "", s.CreateGrant(ctx, aGrant("new"+round, u, 1))
+		}},
+	}
+}
+
+func (s *shaky) entryProbes(t testing.TB, round string) []probe {
+	t.Helper()
+	u := aUser(t, s.aside, "entries of"+round)
+	grant := "both" + round
+	need(t, "create a grant", s.aside.CreateGrant(t.Context(), aGrant(grant, u, 2)))
+	made := func(kind string) storage.Entry {
+		e := testEntry(kind+round, time.Time{})
+		e.Owner = kind + u.ID
+		need(t, "create an entry", s.aside.CreateEntry(t.Context(), e))
+		e.Version = 1
+		return e
+	}
+	read, replaced, taken := made("read"), made("replaced"), made("taken")
+	return []probe{
+		{"Entry", func(ctx context.Context) (string, error) {
+			e, err := s.Entry(ctx, read.Kind, read.ID)
+			return unless(e.Owner == read.Owner && e.Version == 1, "%+v", e), err
+		}},
+		{"EntriesOf", func(ctx context.Context) (string, error) {
+			list, err := s.EntriesOf(ctx, read.Kind, read.Owner, 5)
+			return unless(len(list) == 1, "%+v", list), err
+		}},
+		{"CreateEntry", func(ctx context.Context) (string, error) {
+			return "", s.CreateEntry(ctx, testEntry("new"+round, time.Time{}))
+		}},
+		{"ReplaceEntry", func(ctx context.Context) (string, error) { return "", s.ReplaceEntry(ctx, replaced) }},
+		{"TakeEntry", func(ctx context.Context) (string, error) {
+			e, err := s.TakeEntry(ctx, taken.Kind, taken.ID)
+			return unless(e.ID == taken.ID, "%+v", e), err
+		}},
+		{"GrantAndUser", func(ctx context.Context) (string, error) {
+			g, got, err := s.GrantAndUser(ctx, grant, u.ID)
+			return unless(g.Generation == 2 && got.ID == u.ID, "%+v %+v", g, got), err
+		}},
+		{"GrantsOf", func(ctx context.Context) (string, error) {
+			list, err := s.GrantsOf(ctx, u.ID, 5)
+			return unless(len(list) == 1, "%+v", list), err
 		}},
 	}
 }

@@ -85,13 +85,9 @@ func tear(t testing.TB, cfg Config, servers []*redistest.Server) *torn {
 // knowScripts teaches every primary all scripts, so that each verb is one call.
 func (n *torn) knowScripts(t testing.TB) {
 	t.Helper()
-	files, err := sources.ReadDir("scripts")
-	need(t, "scripts", err)
-	for _, file := range files {
-		source, err := sources.ReadFile("scripts/" + file.Name())
-		need(t, "script", err)
+	for _, sc := range allScripts() {
 		for _, server := range n.servers {
-			need(t, "SCRIPT LOAD", server.Client().ScriptLoad(t.Context(), string(source)).Err())
+			need(t, "SCRIPT LOAD", server.Client().ScriptLoad(t.Context(), sc.source).Err())
 		}
 	}
 }

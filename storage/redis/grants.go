@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,19 +15,34 @@ import (
 
 // CreateGrant stores a new grant.
 func (s *Store) CreateGrant(ctx context.Context, g storage.Grant) error {
-	args, err := creation(g)
+	m := member{g.ID, newAttempt()}
+	args, err := creation(g, m)
 	if err != nil {
 		return err
 	}
-	err = answer(s.change(ctx, "create grant", scriptGrantCreate, []string{s.names.grant(g.ID)}, args...))
-	if err == nil {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	keys, index := []string{s.names.grant(g.ID)}, s.names.grantsOf(g.UserID)
+	if !s.separate() {
+		keys = append(keys, index)
+	} else if err := s.own(ctx, "create grant", index, micros(g.ExpiresAt), m); err != nil {
+		return err
+	}
+	err = answer(s.change(ctx, "create grant", scriptGrantCreate, keys, args...))
+	switch {
+	case err == nil:
 		s.grants.put(g.ID, g.Clone())
+	case s.separate() && errors.Is(err, storage.ErrExists):
+		s.disown(ctx, index, m)
 	}
 	return err
 }
 
 // creation is what grant_create.lua takes.
-func creation(g storage.Grant) ([]any, error) {
+func creation(g storage.Grant, m member) ([]any, error) {
 	if err := record.CheckID("grant id", g.ID); err != nil {
 		return nil, err
 	}
@@ -42,7 +56,7 @@ func creation(g storage.Grant) ([]any, error) {
 	}
 	return []any{
 		b, g.Generation, micros(g.IdleExpiresAt), micros(g.ExpiresAt), rotated, g.Attempt, bit(g.Revoked), g.RevokedReason,
-		rand.Text(),
+		m.attempt, m.id,
 	}, nil
 }
 
@@ -201,8 +215,10 @@ func (s *Store) redeemPipelined(ctx context.Context, d doer, keys []string, args
 			return redeem.Val(), &userState{look}, errors.Join(redeem.Err(), look.Err())
 		}
 	}
-	return nil, nil, errors.New("the server forgets scripts as fast as it is told them")
+	return nil, nil, errForgetful
 }
+
+var errForgetful = errors.New("the server forgets scripts as fast as it is told them")
 
 // userState is the look at a user.
 type userState struct{ *goredis.SliceCmd }

@@ -58,6 +58,11 @@ func retriesAtAnotherNode(t *testing.T, program ...redistest.Option) {
 	for _, id := range []string{"redeemed", "revoked"} {
 		must(t, s.CreateGrant(ctx, testGrant(id)))
 	}
+	for _, id := range []string{"replaced", "taken"} {
+		must(t, s.CreateEntry(ctx, testEntry(id, time.Time{})))
+	}
+	replacement := testEntry("replaced", time.Time{})
+	replacement.Version = 1
 	g, until, attempts := testGrant("new"), time.Now().Add(time.Hour), 0
 	verbs := map[string]func(*Store) error{
 		"remember":      func(s *Store) error { _, err := s.Remember(ctx, "jti", until); return err },
@@ -79,7 +84,12 @@ func retriesAtAnotherNode(t *testing.T, program ...redistest.Option) {
 			attempts++
 			return s.CreateUser(ctx, storage.User{ID: fmt.Sprint("y", attempts), Username: "y"})
 		},
-		"init": func(s *Store) error { _, err := Init(ctx, s.cfg); return err },
+		"init":          func(s *Store) error { _, err := Init(ctx, s.cfg); return err },
+		"create entry":  func(s *Store) error { return s.CreateEntry(ctx, testEntry("new", until)) },
+		"replace entry": func(s *Store) error { return s.ReplaceEntry(ctx, replacement) },
+		// Whoever is told that a session is over must not meet it again.
+		"take entry":                 func(s *Store) error { _, err := s.TakeEntry(ctx, storage.KindSession, "taken"); return err },
+		"replace what was not there": func(s *Store) error { return s.ReplaceEntry(ctx, testEntry("nobody", until)) },
 	}
 	others := map[string]*Store{}
 	for what := range verbs {

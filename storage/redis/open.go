@@ -159,6 +159,9 @@ func (s *Store) checkMeta(ctx context.Context) error {
 			"Remove the keys that begin with %q and do it again", s.where(), s.cfg.Prefix)
 	}
 	s.id = meta["store"]
+	if found < schema {
+		return failed("open", s.upgrade(ctx))
+	}
 	return nil
 }
 

@@ -54,8 +54,13 @@ func newBench(t *testing.T) *bench {
 // run runs a timed script now; a reply of nil is ErrNotFound.
 func (b *bench) run(sc script, key string, args ...any) (any, error) {
 	b.t.Helper()
+	return b.runOn(sc, []string{key}, args...)
+}
+
+func (b *bench) runOn(sc script, keys []string, args ...any) (any, error) {
+	b.t.Helper()
 	args = append(slices.Clone(args), b.now.Unix(), b.now.Nanosecond()/1000)
-	cmd := sc.bySource(b.t.Context(), []string{key}, args)
+	cmd := sc.bySource(b.t.Context(), keys, args)
 	err := b.s.client.Process(b.t.Context(), cmd)
 	if errors.Is(err, goredis.Nil) {
 		return nil, storage.ErrNotFound

@@ -14,7 +14,7 @@ import (
 //go:embed scripts/*.lua
 var sources embed.FS
 
-// A script is one file of the folder scripts.
+// A script is one file of the folder scripts; some begin with index.lua.
 type script struct{ source, sha string }
 
 // The scripts. A file that is missing shows at the first start of any test.
@@ -29,7 +29,7 @@ var (
 	scriptUserDelete    = load("user_delete")
 	scriptUserByName    = load("user_by_name")
 	scriptList          = load("list")
-	scriptGrantCreate   = load("grant_create")
+	scriptGrantCreate   = load("index", "grant_create")
 	scriptGrantRead     = load("grant_read")
 	scriptGrantRotate   = load("grant_rotate")
 	scriptGrantRevoke   = load("grant_revoke")
@@ -37,12 +37,23 @@ var (
 	scriptBudgetRefund  = load("budget_refund")
 	scriptMarkSet       = load("mark_set")
 	scriptMarkRead      = load("mark_read")
+	scriptEntryCreate   = load("index", "entry_create")
+	scriptEntryRead     = load("index", "entry_read")
+	scriptEntryReplace  = load("index", "entry_replace")
+	scriptEntryTake     = load("index", "entry_take")
+	scriptIndexAdd      = load("index", "index_add")
+	scriptIndexRead     = load("index_read")
 )
 
-func load(name string) script {
-	source, err := sources.ReadFile("scripts/" + name + ".lua")
-	if err != nil {
-		panic(err) // this program was built without it
+// load makes one script of one file, or of what it begins with and the file.
+func load(names ...string) script {
+	var source []byte
+	for _, name := range names {
+		text, err := sources.ReadFile("scripts/" + name + ".lua")
+		if err != nil {
+			panic(err) // this program was built without it
+		}
+		source = append(source, text...)
 	}
 	sum := sha1.Sum(source) //nolint:gosec // as above
 	return script{string(source), hex.EncodeToString(sum[:])}

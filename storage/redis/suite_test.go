@@ -178,6 +178,8 @@ func roundTrip(t *testing.T, s *Store) {
 	check("spend", err)
 	_, err = s.Remember(ctx, "m", time.Now().Add(time.Hour))
 	check("remember", err)
+	check("create entry", s.CreateEntry(ctx, testEntry("e", time.Now().Add(time.Hour))))
+	check("create entry that never ends", s.CreateEntry(ctx, storage.Entry{Kind: "k:%", ID: "e", Owner: "u", Data: []byte("1")}))
 	u, err := s.UserByName(ctx, "name")
 	check("user", err)
 	outcome, g, err := s.Rotate(ctx, storage.Rotation{
@@ -187,6 +189,11 @@ func roundTrip(t *testing.T, s *Store) {
 	if outcome != storage.Rotated || g.Generation != 2 {
 		t.Fatalf("rotate: %v, generation %d", outcome, g.Generation)
 	}
+}
+
+// testEntry is an entry of a user; a zero end is never.
+func testEntry(id string, end time.Time) storage.Entry {
+	return storage.Entry{Kind: storage.KindSession, ID: id, Owner: "u", Data: []byte(`{"a":1}`), ExpiresAt: end.UTC()}
 }
 
 func testGrant(id string) storage.Grant {

@@ -144,7 +144,7 @@ func (s *Store) primaries(ctx context.Context) (list []*goredis.Client, err erro
 	return list, err
 }
 
-// fetch reads records by their keys, in one pipeline. Lists and names are left out: they follow from the records.
+// fetch reads records by their keys, in one pipeline. Lists, names and indexes are left out: they follow from the records.
 func (s *Store) fetch(ctx context.Context, keys []string) ([]storage.Record, error) {
 	pipe := s.patient.Pipeline()
 	var decoders []func() (storage.Record, error)
@@ -190,6 +190,18 @@ func (s *Store) fetchOne(ctx context.Context, pipe goredis.Pipeliner, key string
 			g, err := decodeGrant(cmd.Val(), nil)
 			if err == nil && time.Now().Before(g.Expiry()) {
 				r.Grant = &g
+			}
+			return r, err
+		}
+	case strings.HasPrefix(kind, "entry:"):
+		cmd := pipe.HMGet(ctx, key, "record", "owner", "version", "end")
+		return func() (r storage.Record, err error) {
+			if cmd.Err() != nil {
+				return r, cmd.Err()
+			}
+			e, alive, err := entryAt(cmd.Val(), time.Now())
+			if err == nil && alive {
+				r.Entry = &e
 			}
 			return r, err
 		}
@@ -245,23 +257,24 @@ func (s *Store) Import(ctx context.Context, records iter.Seq2[storage.Record, er
 	if err := s.mustBeEmpty(ctx); err != nil {
 		return err
 	}
-	if err := s.markImporting(ctx, 1); err != nil {
+	if err := s.setMeta(ctx, "importing", 1); err != nil {
 		return err
 	}
 	if err := s.importAll(ctx, records); err != nil {
 		return err
 	}
-	return s.markImporting(ctx, 0)
+	return s.setMeta(ctx, "importing", 0)
 }
 
-func (s *Store) markImporting(ctx context.Context, on int) error {
+// setMeta writes one field of what Init has made.
+func (s *Store) setMeta(ctx context.Context, field string, value int) error {
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return failed("import", s.durably(ctx, s.names.meta(), func(d doer) error {
-		return d.Process(ctx, goredis.NewCmd(ctx, "HSET", s.names.meta(), "importing", on))
+	return failed("set "+field, s.durably(ctx, s.names.meta(), func(d doer) error {
+		return d.Process(ctx, goredis.NewCmd(ctx, "HSET", s.names.meta(), field, value))
 	}))
 }
 
@@ -280,7 +293,7 @@ func (s *Store) importAll(ctx context.Context, records iter.Seq2[storage.Record,
 		if err != nil {
 			return err
 		}
-		if batch = append(batch, one); len(batch) >= transferBatch {
+		if batch = append(batch, one...); len(batch) >= transferBatch {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -301,7 +314,7 @@ func (s *Store) mustBeEmpty(ctx context.Context) error {
 	})
 }
 
-// importing is the write of one record: a script, or a plain command where nothing has to be decided.
+// importing is one write: a script, or a plain command where nothing has to be decided.
 type importing struct {
 	record  storage.Record
 	script  script
@@ -310,12 +323,12 @@ type importing struct {
 	command []any
 }
 
-// importOne says how a record is written.
-func (s *Store) importOne(r storage.Record) (one importing, err error) {
-	one.record = r
+// importOne says how a record is written: what is in an index is two writes, in any order, for nobody reads yet.
+func (s *Store) importOne(r storage.Record) (list []importing, err error) {
 	if err := record.Check(r); err != nil {
-		return one, err
+		return nil, err
 	}
+	one := importing{record: r}
 	var b []byte
 	switch {
 	case r.Client != nil:
@@ -328,9 +341,6 @@ func (s *Store) importOne(r storage.Record) (one importing, err error) {
 		b, err = encodeUser(*u)
 		one.script, one.keys = scriptUserCreate, []string{s.names.user(u.ID), s.names.username(u.Username), s.names.userList()}
 		one.args = []any{u.ID, u.Username, b, u.Epoch, bit(u.Disabled), u.Version, rand.Text()}
-	case r.Grant != nil:
-		one.script, one.keys = scriptGrantCreate, []string{s.names.grant(r.Grant.ID)}
-		one.args, err = creation(*r.Grant)
 	case r.KeyRing != nil:
 		b, err = record.Encode(*r.KeyRing)
 		one.script, one.keys = scriptRingPut, []string{s.names.ring()}
@@ -342,11 +352,47 @@ func (s *Store) importOne(r storage.Record) (one importing, err error) {
 		at := r.Mark.Until
 		value := fmt.Sprintf("%d %s", micros(at), rand.Text())
 		one.command = []any{"SET", s.names.markHash(r.Mark.KeyHash), value, "NX", "PXAT", at.UnixMilli() + 1000}
+	default:
+		list, err = s.importIndexed(r)
 	}
 	if err != nil {
-		return one, fmt.Errorf("%s: %w", record.Name(r), err)
+		return nil, fmt.Errorf("%s: %w", record.Name(r), err)
 	}
-	return one, nil
+	if list == nil {
+		list = []importing{one}
+	}
+	return list, nil
+}
+
+// importIndexed says it for a grant or an entry.
+func (s *Store) importIndexed(r storage.Record) (list []importing, err error) {
+	one := importing{record: r}
+	var m member
+	var end any
+	index := ""
+	if e := r.Entry; e != nil {
+		m = member{e.ID, newAttempt()}
+		one.script, one.keys = scriptEntryCreate, []string{s.names.entry(e.Kind, e.ID)}
+		if one.args, err = entryCreation(*e, m); e.Owner != "" {
+			index, end = s.names.owned(e.Kind, e.Owner), ending(e.ExpiresAt)
+		}
+	} else {
+		g := r.Grant
+		m = member{g.ID, newAttempt()}
+		one.script, one.keys = scriptGrantCreate, []string{s.names.grant(g.ID)}
+		if one.args, err = creation(*g, m); !g.Revoked {
+			index, end = s.names.grantsOf(g.UserID), micros(g.ExpiresAt)
+		}
+	}
+	if list = append(list, one); index != "" {
+		list = append(list, s.indexing(r, index, end, m))
+	}
+	return list, err
+}
+
+// indexing puts what a record is found by into an index.
+func (s *Store) indexing(r storage.Record, index string, end any, m member) importing {
+	return importing{record: r, script: scriptIndexAdd, keys: []string{index}, args: []any{end, m.String()}}
 }
 
 // result is nil where the record was written.
