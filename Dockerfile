@@ -1,8 +1,9 @@
-# Two images from one build: the authorization server and the resource server, each one static program in an empty
-# image, without a shell, running as nobody.
+# Three images from one build: the authorization server, the resource server and the demo applications, each one static
+# program in an empty image, without a shell, running as nobody.
 #
 #   docker build --target ingam    -t ingam .
 #   docker build --target resource -t ingam-resource .
+#   docker build --target demo     -t ingam-demo .
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -10,7 +11,7 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/ingam ./cmd/resource \
+    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/ingam ./cmd/resource ./cmd/demo \
     && mkdir -p /out/owned && mkdir -m 700 /out/owned/data /out/owned/secrets && cp /etc/ssl/certs/ca-certificates.crt /out/
 
 FROM scratch AS ingam
@@ -32,3 +33,11 @@ USER 65532:65532
 EXPOSE 8081
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 CMD ["/resource", "healthcheck"]
 ENTRYPOINT ["/resource"]
+
+FROM scratch AS demo
+COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/demo /demo
+USER 65532:65532
+EXPOSE 8082 8083
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 CMD ["/demo", "healthcheck"]
+ENTRYPOINT ["/demo"]

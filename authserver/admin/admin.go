@@ -94,9 +94,13 @@ func (a *api) routes() map[string]methods {
 		"/admin/v1/users/{username}/disable":  {http.MethodPost: a.disableUser},
 		"/admin/v1/users/{username}/enable":   {http.MethodPost: a.enableUser},
 
-		"/admin/v1/clients":                    {http.MethodGet: a.listClients, http.MethodPost: a.createClient},
-		"/admin/v1/clients/{client_id}":        {http.MethodGet: a.showClient, http.MethodDelete: a.removeClient},
+		"/admin/v1/clients": {http.MethodGet: a.listClients, http.MethodPost: a.createClient},
+		"/admin/v1/clients/{client_id}": {
+			http.MethodGet: a.showClient, http.MethodPut: a.replaceClient, http.MethodDelete: a.removeClient,
+		},
 		"/admin/v1/clients/{client_id}/secret": {http.MethodPost: a.rotateSecret},
+
+		"/admin/v1/logouts": {http.MethodGet: a.listLogouts},
 	}
 }
 

@@ -16,7 +16,7 @@ func TestEveryAddressTakesOnlyItsMethodsAndSaysWhich(t *testing.T) {
 		"/admin/v1/users/a/disable":  "POST",
 		"/admin/v1/users/a/enable":   "POST",
 		"/admin/v1/clients":          "GET, POST, HEAD",
-		"/admin/v1/clients/a":        "DELETE, GET, HEAD",
+		"/admin/v1/clients/a":        "DELETE, GET, PUT, HEAD",
 		"/admin/v1/clients/a/secret": "POST",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {

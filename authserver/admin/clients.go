@@ -1,20 +1,12 @@
 package admin
 
 import (
-	"crypto/rand"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/storage"
-)
-
-// Values of token_endpoint_auth_method (RFC 7591 §2).
-const (
-	authNone  = "none"
-	authBasic = "client_secret_basic"
 )
 
 // showClient shows one client.
@@ -56,7 +48,7 @@ func (a *api) createClient(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	c, problems := m.prepare()
 	var secret string
-	if !c.Public {
+	if hasSecret(c) {
 		var kept storage.ClientSecret
 		secret, kept = newSecret(now)
 		c.Secrets = []storage.ClientSecret{kept}
@@ -75,32 +67,69 @@ func (a *api) createClient(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusCreated, view)
 }
 
-// prepare makes the client that m describes, with a new id where m has none, and lists what cannot be read.
-func (m Metadata) prepare() (storage.Client, []Problem) {
-	var k checker
-	c := storage.Client{
-		ID: m.ClientID, Name: m.ClientName, GrantTypes: m.GrantTypes, RedirectURIs: m.RedirectURIs,
-		Scopes: strings.Fields(m.Scope), DefaultScopes: strings.Fields(m.DefaultScope), Audience: m.Audience,
-		Resources: m.Resources,
+// replaceClient gives a client other metadata. Its id, its age and, as long as it goes on having one, its secret stay.
+func (a *api) replaceClient(w http.ResponseWriter, r *http.Request) error {
+	var in Replacement
+	if err := decode(r, &in); err != nil {
+		return err
 	}
-	if c.ID == "" {
-		c.ID = "cl_" + strings.ToLower(rand.Text())
+	for range maxTries {
+		old, err := a.clientOf(r)
+		if err != nil {
+			return err
+		}
+		what := "client " + old.ID
+		if old.Source != "" {
+			return about(what, old.Source, storage.ErrReadOnly)
+		}
+		if in.Version != 0 && in.Version != old.Version {
+			return about(what, "", storage.ErrConflict)
+		}
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		c, secret, err := in.over(old, now)
+		if err != nil {
+			return err
+		}
+		err = a.store.ReplaceClient(r.Context(), c)
+		if errors.Is(err, storage.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return about(what, "", err)
+		}
+		a.recordClient(r, audit.ClientChanged, c)
+		c.Version++
+		view := viewClient(c, now)
+		view.ClientSecret = secret
+		return answer(w, http.StatusOK, view)
 	}
-	switch m.TokenEndpointAuthMethod {
-	case authNone:
-		c.Public = true
-	case authBasic, "": // RFC 7591 §2: client_secret_basic is the default
-	default:
-		k.bad("token_endpoint_auth_method", "%q is not known; choose %s or %s", m.TokenEndpointAuthMethod, authNone, authBasic)
+	return about("client "+r.PathValue("client_id"), "", storage.ErrConflict)
+}
+
+// over is the client that in makes of old, and its secret where it needs a new one.
+func (in Replacement) over(old storage.Client, now time.Time) (c storage.Client, secret string, err error) {
+	if in.ClientID != "" && in.ClientID != old.ID {
+		return c, "", invalid("client_id: %q is not the one in the address; an id never changes", in.ClientID)
 	}
-	if m.RefreshGrace != "" {
-		if d, err := time.ParseDuration(m.RefreshGrace); err != nil {
-			k.bad("refresh_grace", "%q is not a duration, like 10s", m.RefreshGrace)
-		} else {
-			c.RefreshGrace = &d
+	m := in.Metadata
+	m.ClientID = old.ID
+	if m.TokenEndpointAuthMethod == "" {
+		m.TokenEndpointAuthMethod = authMethodOf(old)
+	}
+	c, problems := m.prepare()
+	c.CreatedAt, c.Version = old.CreatedAt, old.Version
+	if hasSecret(c) {
+		c.Secrets = old.Secrets
+		if len(c.Secrets) == 0 {
+			var kept storage.ClientSecret
+			secret, kept = newSecret(now)
+			c.Secrets = []storage.ClientSecret{kept}
 		}
 	}
-	return c, k.problems
+	if problems = append(problems, CheckClient(c)...); len(problems) > 0 {
+		return c, "", rejected(problems)
+	}
+	return c, secret, nil
 }
 
 // removeClient deletes a client. Its grants end with it: without the client, nobody can redeem them.
@@ -139,8 +168,11 @@ func (a *api) rotateSecret(w http.ResponseWriter, r *http.Request) error {
 		if c.Source != "" {
 			return about(what, c.Source, storage.ErrReadOnly)
 		}
-		if c.Public {
+		switch {
+		case c.Public:
 			return invalid("%s is public (token_endpoint_auth_method none) and has no secret", what)
+		case !hasSecret(c):
+			return invalid("%s authenticates with %s and has no secret; change its keys with jwks or jwks_uri", what, c.AuthMethod)
 		}
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		secret, kept := newSecret(now)
@@ -174,26 +206,4 @@ func (a *api) clientOf(r *http.Request) (storage.Client, error) {
 
 func (a *api) recordClient(r *http.Request, name audit.Name, c storage.Client) {
 	a.audit.Record(r.Context(), audit.Event{Name: name, ClientID: c.ID, Address: address(r)})
-}
-
-// viewClient is the allow-list of what the API shows of a client.
-func viewClient(c storage.Client, now time.Time) Client {
-	v := Client{
-		Metadata: Metadata{
-			ClientID: c.ID, ClientName: c.Name, TokenEndpointAuthMethod: authBasic, GrantTypes: c.GrantTypes,
-			Scope: strings.Join(c.Scopes, " "), DefaultScope: strings.Join(c.DefaultScopes, " "),
-			RedirectURIs: c.RedirectURIs, Audience: c.Audience, Resources: c.Resources,
-		},
-		CreatedAt: c.CreatedAt, Source: c.Source,
-	}
-	if c.Public {
-		v.TokenEndpointAuthMethod = authNone
-	}
-	if c.RefreshGrace != nil {
-		v.RefreshGrace = c.RefreshGrace.String()
-	}
-	for _, s := range liveSecrets(c.Secrets, now) {
-		v.Secrets = append(v.Secrets, Secret{CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt})
-	}
-	return v
 }

@@ -85,7 +85,8 @@ func CheckClient(c storage.Client) []Problem {
 		k.bad("client_name", "%s", wrong)
 	}
 	k.grants(c)
-	k.secrets(c)
+	k.authentication(c)
+	k.keys(c)
 	k.each("redirect_uris", c.RedirectURIs, checkRedirectURI)
 	k.each("scope", c.Scopes, checkScope)
 	k.each("default_scope", c.DefaultScopes, func(s string) string {
@@ -97,11 +98,15 @@ func CheckClient(c storage.Client) []Problem {
 	k.each("audience", c.Audience, checkAudience)
 	k.each("resources", c.Resources, checkAudience)
 	if len(c.Resources) > 0 && c.Public {
-		k.bad("resources", "are for a client with a secret: introspection authenticates its caller (RFC 7662 §2.1)")
+		k.bad("resources", "are for a client with a secret or a key: introspection authenticates its caller (RFC 7662 §2.1)")
 	}
 	if g := c.RefreshGrace; g != nil && (*g < 0 || *g > maxRefreshGrace) {
 		k.bad("refresh_grace", "%s is not between 0s and %s", *g, maxRefreshGrace)
 	}
+	k.authorization(c)
+	k.subject(c)
+	k.logout(c)
+	k.presentation(c)
 	return k.problems
 }
 
@@ -120,7 +125,8 @@ func (c *checker) grants(cl storage.Client) {
 	})
 	if has(grantClientCredentials) && cl.Public {
 		// RFC 6749 §4.4: "MUST only be used by confidential clients".
-		c.bad(field, "client_credentials needs a client with a secret (token_endpoint_auth_method client_secret_basic)")
+		c.bad(field, "client_credentials needs a client with a secret or a key "+
+			"(token_endpoint_auth_method client_secret_basic or private_key_jwt)")
 	}
 	if has(grantRefreshToken) && !has(grantPassword) && !has(grantAuthorizationCode) {
 		c.bad(field, "refresh_token alone gets no first token; add password or authorization_code")
@@ -130,13 +136,23 @@ func (c *checker) grants(cl storage.Client) {
 	}
 }
 
-// secrets checks that a confidential client has one or two and a public one none (RFC 6749 §2.1).
-func (c *checker) secrets(cl storage.Client) {
+// authentication checks that a client has what it authenticates with and nothing else: one or two secrets, or keys, or
+// nothing for a public one (RFC 6749 §2.1).
+func (c *checker) authentication(cl storage.Client) {
 	const field = "token_endpoint_auth_method"
-	switch n := len(cl.Secrets); {
+	n := len(cl.Secrets)
+	switch {
+	case cl.AuthMethod != "" && cl.AuthMethod != authPrivateKey:
+		c.bad(field, "%q is not one of %s", cl.AuthMethod, strings.Join(authMethods, ", "))
+	case cl.Public && cl.AuthMethod != "":
+		c.bad(field, "a public client (none) does not authenticate with %s", cl.AuthMethod)
 	case cl.Public && n > 0:
 		c.bad(field, "a public client (none) has no secret")
-	case !cl.Public && n == 0:
+	case cl.AuthMethod == authPrivateKey && n > 0:
+		c.bad(field, "a client with private_key_jwt has no secret")
+	case cl.AuthMethod == authPrivateKey && len(cl.JWKS) == 0 && cl.JWKSURI == "":
+		c.bad("jwks", "is missing; private_key_jwt needs the client's public keys in jwks or jwks_uri")
+	case hasSecret(cl) && n == 0:
 		c.bad(field, "a confidential client (client_secret_basic) needs a secret")
 	case n > maxSecrets:
 		c.bad(field, "%d secrets; at most %d, for a rotation", n, maxSecrets)

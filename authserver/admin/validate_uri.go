@@ -67,6 +67,47 @@ func checkWebURI(u *url.URL) string {
 	return ""
 }
 
+// checkEndpointURI is for addresses that the server calls or shows: https, or http to this machine, without a fragment.
+func checkEndpointURI(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
+		return "may only have printable ASCII characters, no space and no backslash"
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http":
+		return "must begin with https:// (http:// for this machine only)"
+	case strings.Contains(s, "#"):
+		return "must not have a fragment"
+	case u.User != nil:
+		return "must not name a user"
+	}
+	return checkWebURI(u)
+}
+
+// checkOrigin wants an origin as browsers send it (RFC 6454 §6.2), since it is compared as text.
+func checkOrigin(s string) string {
+	const wrong = "is not an origin; write it like https://app.example.com, without a path or a slash at the end"
+	if checkEndpointURI(s) != "" || strings.Contains(s, "*") || s != originOf(s) {
+		return wrong + "; https, or http to this machine"
+	}
+	return ""
+}
+
+// originOf is the origin of a web address as browsers write it: small letters, no default port. "" for other schemes.
+func originOf(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return u.Scheme + "://" + host
+}
+
 // isLoopback goes by the name alone: nothing is looked up.
 func isLoopback(host string) bool {
 	if host == "localhost" {

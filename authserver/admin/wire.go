@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"log/slog"
 	"time"
 )
@@ -46,11 +47,12 @@ type UserPage struct {
 	Next  string `json:"next,omitempty"`
 }
 
-// Metadata is what a client is registered with, by the names of RFC 7591 §2 where that has one.
+// Metadata is what a client is registered with, by the names of RFC 7591 §2 and OIDC Registration §2 where those have one.
 type Metadata struct {
 	ClientID   string `json:"client_id,omitempty"` // generated where a new client has none
 	ClientName string `json:"client_name,omitempty"`
-	// TokenEndpointAuthMethod is "none" for a public client or "client_secret_basic", the default (RFC 7591 §2).
+	// TokenEndpointAuthMethod is "none" for a public client, "client_secret_basic" (the default, RFC 7591 §2) or
+	// "client_secret_post" for one with a secret, which it may send either way, or "private_key_jwt" for one with a key.
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 	GrantTypes              []string `json:"grant_types"`
 	// Scope and DefaultScope are space-separated (RFC 6749 §3.3).
@@ -62,16 +64,57 @@ type Metadata struct {
 	Resources []string `json:"resources,omitempty"`
 	// RefreshGrace is a duration like "10s"; "" means the server's.
 	RefreshGrace string `json:"refresh_grace,omitempty"`
+
+	// JWKS holds the client's public keys (RFC 7517 §5), or JWKSURI is where they are; never both.
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// ResponseModes from query, form_post and fragment; none means query and form_post.
+	ResponseModes        []string `json:"response_modes,omitempty"`
+	RequirePKCE          bool     `json:"require_pkce,omitempty"`
+	RequirePAR           bool     `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
+	RequireSignedRequest bool     `json:"require_signed_request_object,omitempty"`         // RFC 9101 §10.5
+	RequestObjectAlg     string   `json:"request_object_signing_alg,omitempty"`
+	DefaultMaxAge        *int64   `json:"default_max_age,omitempty"` // seconds
+	// FirstParty: the operator's own; its users are not asked for consent.
+	FirstParty bool `json:"first_party,omitempty"`
+	// SessionBound: its sign-ins end with the browser session, unless offline_access was granted.
+	SessionBound bool `json:"session_bound,omitempty"`
+
+	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty"`
+	// SubjectType is "public", the default, or "pairwise" (OIDC Core §8). SectorIdentifier is a host name.
+	SubjectType      string `json:"subject_type,omitempty"`
+	SectorIdentifier string `json:"sector_identifier,omitempty"`
+
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
+	FrontchannelLogoutURI  string   `json:"frontchannel_logout_uri,omitempty"`
+
+	// AllowedOrigins may call from a browser beside the origins of the redirect URIs.
+	AllowedOrigins []string `json:"allowed_origins,omitempty"`
+	ClientURI      string   `json:"client_uri,omitempty"`
+	LogoURI        string   `json:"logo_uri,omitempty"`
+	Accent         string   `json:"accent,omitempty"` // like #0b57d0
+}
+
+// Replacement is the body of PUT /admin/v1/clients/{client_id}: everything that is left out is gone afterwards, but the
+// client_id and, where no token_endpoint_auth_method is given, the way the client authenticates.
+type Replacement struct {
+	Metadata
+	// Version is that of the client as the caller has read it: if the client has changed since, nothing is done. 0 asks
+	// for no such care.
+	Version uint64 `json:"version,omitempty"`
 }
 
 // Client is a client as the API shows it.
 type Client struct {
 	Metadata
-	// ClientSecret is only in the answer that made it: to creation and to rotation.
+	// ClientSecret is only in the answer that made it: to creation, to rotation, and to a change to a client with a secret.
 	ClientSecret string    `json:"client_secret,omitempty"`
 	Secrets      []Secret  `json:"secrets,omitempty"`
 	CreatedAt    time.Time `json:"created_at,omitzero"`
-	Source       string    `json:"source,omitempty"` // the file that defines the client
+	Version      uint64    `json:"version,omitempty"` // counts changes
+	Source       string    `json:"source,omitempty"`  // the file that defines the client
 }
 
 // LogValue names the client only.
@@ -93,6 +136,31 @@ type ClientPage struct {
 type Rotation struct {
 	// Overlap is how long the secret so far stays good, like "1h"; "" means 24 hours, "0s" ends it at once.
 	Overlap string `json:"overlap,omitempty"`
+}
+
+// LogoutList is the answer to GET /admin/v1/logouts: first those that wait for their next try, then those given up.
+type LogoutList struct {
+	Logouts []Logout `json:"logouts"`
+	// More says that there are more than the limit.
+	More bool `json:"more,omitempty"`
+}
+
+// Logout is a logout token that a client has not taken (OIDC Back-Channel Logout).
+type Logout struct {
+	ID string `json:"id"`
+	// State is "pending" or "failed".
+	State    string `json:"state"`
+	ClientID string `json:"client_id"`
+	// URI is where it is sent, without its query.
+	URI       string    `json:"backchannel_logout_uri"`
+	Subject   string    `json:"sub"`
+	SID       string    `json:"sid"`
+	CreatedAt time.Time `json:"created_at"`
+	Attempts  int       `json:"attempts"`
+	NextAt    time.Time `json:"next_at,omitzero"` // left out: it is not tried again
+	LastError string    `json:"last_error,omitempty"`
+	// ExpiresAt is when it is forgotten.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // Error is the answer to a request that was not carried out.

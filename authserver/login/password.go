@@ -80,7 +80,7 @@ func (p *Pages) refusePassword(
 }
 
 // whyNot answers the text that says why a password cannot be the new one, "" if it can: what [credential.CheckPassword] has
-// against it, in the person's language, and what everybody would try first.
+// against it, in the person's language.
 func whyNot(fresh, repeated, current, username string) (key string, pairs []string) {
 	err := credential.CheckPassword(fresh, username)
 	switch {
@@ -88,10 +88,10 @@ func whyNot(fresh, repeated, current, username string) (key string, pairs []stri
 		return "password.short", []string{"n", strconv.Itoa(credential.MinPasswordLength)}
 	case len(fresh) > credential.MaxPasswordBytes:
 		return "password.long", []string{"n", strconv.Itoa(credential.MaxPasswordBytes)}
-	case err != nil: // forms are text, so what is left is the username
-		return "password.username", nil
 	case credential.IsCommon(fresh):
 		return "password.common", nil
+	case err != nil: // forms are text, so what is left is the username
+		return "password.username", nil
 	case fresh != repeated:
 		return "password.repeat", nil
 	case fresh == current:

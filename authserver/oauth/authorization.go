@@ -100,7 +100,8 @@ func (e *Engine) authorizingClient(ctx context.Context, id string) (*client, err
 }
 
 func usedRequestURI(uri string) *pageError {
-	return refusePage("request_uri", uri, "The pushed request is unknown, has expired or has been used. Go back to the application and start again.")
+	return refusePage("request_uri", uri, "The pushed request is unknown, has expired or has been used. "+
+		"Go back to the application and start again.")
 }
 
 // resolveParams puts the parameters of a pushed request (RFC 9126) or of a request object (RFC 9101) in the place of those
@@ -145,7 +146,8 @@ func (e *Engine) openRequestObject(ctx context.Context, a *authorization) error 
 	}
 	if header, _, _ := strings.Cut(object, "."); unsignedObject(header) {
 		// OIDC Core §6.1: unsigned ones are another feature, which is not offered.
-		return authorizationError("request_not_supported", "Unsigned request objects are not supported: sign it, or send the parameters as they are.")
+		return authorizationError("request_not_supported",
+			"Unsigned request objects are not supported: sign it, or send the parameters as they are.")
 	}
 	signed, err := e.readRequestObject(ctx, a.client.Client, object)
 	if err != nil {

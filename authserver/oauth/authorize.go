@@ -318,7 +318,8 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 	if !ok {
 		return &pageError{Refusal{
 			Status: http.StatusForbidden, Code: "access_denied", Client: a.client.Client,
-			Description: "The answer does not belong to this request and this sign-in, or came too late. Go back to the application and start again.",
+			Description: "The answer does not belong to this request and this sign-in, or came too late. " +
+				"Go back to the application and start again.",
 		}}
 	}
 	first, err := e.store.Remember(ctx, mark, until)

@@ -122,7 +122,8 @@ func checkPKCE(a *authorization) error {
 	case challenge == "" && method != "":
 		return invalidRequest("A code_challenge_method came without code_challenge.")
 	case challenge == "" && (a.client.Public || a.client.RequirePKCE):
-		return invalidRequest("The parameter code_challenge is required of this client, with code_challenge_method=S256 (RFC 7636 section 4.4.1).")
+		return invalidRequest("The parameter code_challenge is required of this client, with code_challenge_method=S256 " +
+			"(RFC 7636 section 4.4.1).")
 	case challenge != "" && method != "S256":
 		return invalidRequest("The code_challenge_method must be S256; plain, which is also the default, is refused (RFC 9700 section 2.1.1).")
 	case challenge != "" && (err != nil || len(digest) != 32 || len(challenge) != 43):

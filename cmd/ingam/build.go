@@ -81,12 +81,12 @@ func build(
 		return nil, err
 	}
 	recorder := &audit.Recorder{Log: log}
-	public, err := authserver.New(c.server(), authserver.Dependencies{
+	public, err := c.newServer(authserver.Dependencies{
 		Store: all, Keys: ring, Audit: recorder, Log: log,
 		Authenticator: &credential.Authenticator{Users: all, Limits: all, Hasher: hasher, Guesses: c.guesses(), Log: log},
 	})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	in := &instance{store: all, ring: ring, public: public, health: watch, log: log}
 	if embedded, ok := store.(*bolt.Store); ok {
@@ -154,6 +154,23 @@ func makeDataDir(dir string, log *slog.Logger) error {
 	return nil
 }
 
+// newServer makes the public server with everything that the configuration adds to its rooms.
+func (c *config) newServer(d authserver.Dependencies) (*authserver.Server, error) {
+	conf := c.server()
+	var err error
+	if conf.Branding, err = c.branding(); err != nil {
+		return nil, err
+	}
+	if d.Outbound, err = c.outbound(); err != nil {
+		return nil, err
+	}
+	s, err := authserver.New(conf, d)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return s, nil
+}
+
 // server is the part of the configuration that package authserver takes.
 func (c *config) server() authserver.Config {
 	return authserver.Config{
@@ -165,8 +182,12 @@ func (c *config) server() authserver.Config {
 		RefreshIdleLifetime:     c.Tokens.RefreshIdle,
 		RefreshAbsoluteLifetime: c.Tokens.RefreshAbsolute,
 		RefreshGrace:            &c.Tokens.RefreshGrace,
+		SessionIdleLifetime:     c.Session.Idle,
+		SessionAbsoluteLifetime: c.Session.Absolute,
+		SessionRememberLifetime: c.Session.Remember,
 		CORSOrigins:             c.CORSOrigins,
 		TrustedProxies:          c.TrustedProxies,
+		DevMode:                 isDevDir(c.DataDir), // serve refuses such a folder
 	}
 }
 
@@ -216,12 +237,13 @@ const (
 	sweepBatch        = 500
 )
 
-// housekeeping removes what has expired, looks for new keys and watches a shared store, until ctx ends. Nothing waits
-// for it.
+// housekeeping delivers what the server has to tell clients, removes what has expired, looks for new keys and watches a
+// shared store, until ctx ends. Nothing waits for it.
 func (in *instance) housekeeping(ctx context.Context) {
 	if in.health != nil {
 		go in.health.watch(ctx)
 	}
+	go in.public.Run(ctx)
 	ticker := time.NewTicker(housekeepingEvery)
 	defer ticker.Stop()
 	for {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -26,44 +25,38 @@ func newClientCommand(a *app) *cobra.Command {
 		Short: "Manage the programs that may ask for tokens",
 		Long: "Manage the programs that may ask for tokens (RFC 6749 section 2).\n\nThe commands talk to the server that runs on the data " +
 			"folder, over its admin.sock, or open the store themselves when no server runs.",
-		Example: "  ingam client add my-cli --public --grant-type password,refresh_token --scope 'openid profile'\n  ingam client list",
+		Example: "  ingam client add my-spa --kind spa --redirect-uri https://app.example.com/callback\n  ingam client list",
 	})
 	c.out.addTo(cmd)
 	cmd.SetFlagErrorFunc(secretFlagError)
-	cmd.AddCommand(c.add(), c.list(), c.show(), c.remove(), c.rotateSecret())
+	cmd.AddCommand(c.add(), c.list(), c.show(), c.update(), c.remove(), c.rotateSecret())
 	return cmd
 }
 
 func (c *clientCommands) add() *cobra.Command {
-	var m admin.Metadata
-	var public bool
-	var scopes, defaults []string
-	var grace string
+	var flags clientFlags
 	cmd := &cobra.Command{
 		Use:   "add [CLIENT_ID]",
-		Short: "Add a client; a confidential one gets a secret, shown once",
-		Long: "Add a client. Without a CLIENT_ID it gets a random one. Without --public it is confidential and gets a secret, " +
-			"which is printed once and cannot be shown again.",
-		Example: "  ingam client add my-cli --public --grant-type password,refresh_token --scope 'openid profile'\n" +
-			"  ingam client add report-job --grant-type client_credentials --scope reports.read --audience https://api.example.com\n" +
+		Short: "Add a client; one with a secret gets it, shown once",
+		Long: "Add a client. Without a CLIENT_ID it gets a random one. --kind fills in what is safe for a kind of program, and other flags " +
+			"come after it. Without --kind, --public or --auth-method it gets a secret, which is printed once and cannot be shown again.",
+		Example: "  ingam client add my-spa --kind spa --redirect-uri https://app.example.com/callback\n" +
+			"  ingam client add my-web --kind web --redirect-uri https://web.example.com/callback --name 'My shop'\n" +
+			"  ingam client add report-job --kind service --scope reports.read --audience https://api.example.com\n" +
+			"  ingam client add signer --kind service --auth-method private_key_jwt --jwks-file keys.json\n" +
 			"  ingam client add -o json --grant-type client_credentials | jq -r .client_secret > client.secret",
 		Args:              atMostOneID,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m.TokenEndpointAuthMethod = "client_secret_basic"
-			if public {
-				m.TokenEndpointAuthMethod = "none"
+			m, err := flags.start(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if err := flags.apply(cmd, c.app.stdin, &m); err != nil {
+				return err
 			}
 			if len(args) == 1 {
 				m.ClientID = args[0]
-			}
-			m.Scope, m.DefaultScope = strings.Join(scopes, " "), strings.Join(defaults, " ")
-			if grace != "" {
-				d, ok := parseDuration(grace)
-				if !ok {
-					return usagef("--refresh-grace %q is not a duration, like 10s", grace)
-				}
-				m.RefreshGrace = d.String()
 			}
 			return c.app.withAdmin(cmd, func(ctx context.Context, api *adminClient) error {
 				var made admin.Client
@@ -75,16 +68,47 @@ func (c *clientCommands) add() *cobra.Command {
 			})
 		},
 	}
-	f := cmd.Flags()
-	f.BoolVar(&public, "public", false, "a client without a secret: a program on people's own devices, or in a browser")
-	f.StringVar(&m.ClientName, "name", "", "name for people (client_name)")
-	f.StringSliceVar(&m.GrantTypes, "grant-type", nil, "password, refresh_token, client_credentials, authorization_code")
-	f.StringSliceVar(&scopes, "scope", nil, "the scopes that it may ask for")
-	f.StringSliceVar(&defaults, "default-scope", nil, "the scopes of a request without scope")
-	f.StringArrayVar(&m.RedirectURIs, "redirect-uri", nil, "a redirect URI, any number of times; compared character by character")
-	f.StringArrayVar(&m.Audience, "audience", nil, "a resource server that its tokens are for (aud), any number of times")
-	f.StringArrayVar(&m.Resources, "resource", nil, "an audience that it is the resource server of (introspection), any number of times")
-	f.StringVar(&grace, "refresh-grace", "", "how long a used refresh token gets the same successor again; default: the server's")
+	flags.addKindTo(cmd.Flags())
+	flags.addTo(cmd.Flags())
+	return cmd
+}
+
+func (c *clientCommands) update() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:   "update CLIENT_ID",
+		Short: "Change a client: flags that are given replace what it has",
+		Long: "Change a client. A flag that is given replaces that field whole, lists too; with an empty value it takes the field away. " +
+			"Everything else stays, the secret as well.",
+		Example: "  ingam client update my-web --redirect-uri https://web.example.com/callback --redirect-uri https://web.example.com/new\n" +
+			"  ingam client update my-web --backchannel-logout-uri https://web.example.com/logout --session-bound\n" +
+			"  ingam client update my-web --logo-uri ''",
+		Args:              exactly("CLIENT_ID"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// Read once before, so that what is wrong with the flags is said without a server.
+			var none admin.Metadata
+			if err := flags.apply(cmd, strings.NewReader("{}"), &none); err != nil {
+				return err
+			}
+			return c.app.withAdmin(cmd, func(ctx context.Context, api *adminClient) error {
+				var before, after admin.Client
+				if err := api.do(ctx, http.MethodGet, pathOf("clients", args[0]), nil, &before); err != nil {
+					return err
+				}
+				in := admin.Replacement{Metadata: before.Metadata, Version: before.Version}
+				if err := flags.apply(cmd, c.app.stdin, &in.Metadata); err != nil {
+					return err
+				}
+				if err := api.do(ctx, http.MethodPut, pathOf("clients", args[0]), in, &after); err != nil {
+					return err
+				}
+				c.out.remark("Changed client %s.", after.ClientID)
+				return c.printOnce(after)
+			})
+		},
+	}
+	flags.addTo(cmd.Flags())
 	return cmd
 }
 
@@ -190,34 +214,4 @@ func (c *clientCommands) printOnce(made admin.Client) error {
 		c.out.shownOnce()
 	}
 	return c.out.print(made, func(w *tabwriter.Writer) { clientFacts(w, made) })
-}
-
-// clientFacts prints one client.
-func clientFacts(w io.Writer, c admin.Client) {
-	fact(w, "client_id", c.ClientID)
-	fact(w, "client_secret", c.ClientSecret)
-	fact(w, "name", c.ClientName)
-	fact(w, "auth method", c.TokenEndpointAuthMethod)
-	fact(w, "grant types", strings.Join(c.GrantTypes, " "))
-	fact(w, "scope", c.Scope)
-	fact(w, "default scope", c.DefaultScope)
-	for _, uri := range c.RedirectURIs {
-		fact(w, "redirect URI", uri)
-	}
-	for _, aud := range c.Audience {
-		fact(w, "audience", aud)
-	}
-	for _, res := range c.Resources {
-		fact(w, "resource", res)
-	}
-	fact(w, "refresh grace", c.RefreshGrace)
-	for _, s := range c.Secrets {
-		text := "made " + when(s.CreatedAt)
-		if !s.ExpiresAt.IsZero() {
-			text += ", good until " + when(s.ExpiresAt)
-		}
-		fact(w, "secret", text)
-	}
-	fact(w, "created", when(c.CreatedAt))
-	fact(w, "source", orDefault(c.Source, "store"))
 }

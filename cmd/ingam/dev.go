@@ -33,6 +33,7 @@ const (
 type devOptions struct {
 	listen                        string
 	port, adminPort, resourcePort string
+	webPort, spaPort              string
 	dataDir, output, logLevel     string
 	fresh                         bool
 }
@@ -44,8 +45,9 @@ func newDevCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything on this machine, ready to try",
-		Long: "Run the authorization server and a resource server on this machine only, with demo users and clients whose\n" +
-			"passwords are published, and print commands to paste. Data is kept in " + devDataDir + " between runs.",
+		Long: "Run the authorization server, a resource server and two client applications on this machine only, with demo\n" +
+			"users and clients whose passwords are published, and print what to open and what to paste. Data is kept in\n" +
+			devDataDir + " between runs.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("config") {
@@ -63,6 +65,8 @@ func newDevCommand(a *app) *cobra.Command {
 	f.StringVar(&o.port, "port", "8080", "port of the authorization server; 0 takes any that is free")
 	f.StringVar(&o.adminPort, "admin-port", "9080", "port of /healthz and /readyz")
 	f.StringVar(&o.resourcePort, "resource-port", "8081", "port of the resource server")
+	f.StringVar(&o.webPort, "web-port", "8082", "port of the demo application that runs on a server")
+	f.StringVar(&o.spaPort, "spa-port", "8083", "port of the demo application that runs in the browser")
 	f.BoolVar(&o.fresh, "fresh", false, "empty the data folder first")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVarP(&o.output, "output", "o", "text", "text, or json for one JSON document with the same facts")
@@ -88,7 +92,11 @@ func (o *devOptions) check() error {
 // checkPorts refuses what is no port while nothing has been made yet.
 func (o *devOptions) checkPorts() error {
 	for _, p := range []struct{ flag, port string }{
-		{"--port", o.port}, {"--admin-port", o.adminPort}, {"--resource-port", o.resourcePort},
+		{"--port", o.port},
+		{"--admin-port", o.adminPort},
+		{"--resource-port", o.resourcePort},
+		{"--web-port", o.webPort},
+		{"--spa-port", o.spaPort},
 	} {
 		if _, err := strconv.ParseUint(p.port, 10, 16); err != nil {
 			return usagef("%s %q is not a port from 0 to 65535", p.flag, p.port)
@@ -114,10 +122,15 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err != nil {
 		return err
 	}
-	defer func() { closeAll(ports.public, ports.internal, ports.resource) }() // once more does no harm
+	defer ports.close() // once more does no harm
 	facts := ports.facts(o)
-	c.Issuer = facts.Issuer
-	in, err := build(ctx, c, staticRecords{}, func(s storage.Store) error { return seed(ctx, s) }, log)
+	c.Issuer, c.CORSOrigins = facts.Issuer, facts.Apps.origins()
+	in, err := build(ctx, c, staticRecords{}, func(s storage.Store) error {
+		if err := seed(ctx, s); err != nil {
+			return err
+		}
+		return fitDemoClients(ctx, s, facts.Apps)
+	}, log)
 	if err != nil {
 		return err
 	}
@@ -125,7 +138,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	return errors.Join(err, in.store.Close())
 }
 
-// runDev serves an instance and the resource server beside it.
+// runDev serves an instance, and the resource server and the applications beside it.
 func (a *app) runDev(ctx context.Context, c *config, o devOptions, in *instance, ports devPorts, facts devFacts) error {
 	socket, err := listenAdminSocket(ctx, c.DataDir)
 	if err != nil {
@@ -137,6 +150,10 @@ func (a *app) runDev(ctx context.Context, c *config, o devOptions, in *instance,
 		return err
 	}
 	defer verifier.Close() //nolint:errcheck // it only ends a goroutine
+	web, spa, err := newDemoApps(facts, in)
+	if err != nil {
+		return err
+	}
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go in.housekeeping(background)
@@ -146,7 +163,9 @@ func (a *app) runDev(ctx context.Context, c *config, o devOptions, in *instance,
 			awaitKeys(ctx, verifier)
 			facts.print(a.stdout, o.output)
 		},
-	}.run(ctx, []service{ // the resource server ends first: it asks the other for keys
+	}.run(ctx, []service{ // who asks others ends before them
+		newService("demo web application", web, in.log, ports.web...),
+		newService("demo single-page application", spa, in.log, ports.spa...),
 		newService("resource server", api, in.log, ports.resource...),
 		newService("public", in.public, in.log, ports.public...),
 		newService("internal", in.internal, in.log, ports.internal...),
@@ -166,7 +185,7 @@ func newDemoAPI(facts devFacts, log *slog.Logger) (http.Handler, *resource.Verif
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := resource.NewHandler(resource.HandlerConfig{Verifier: verifier, CORSOrigins: demoOrigins})
+	handler, err := resource.NewHandler(resource.HandlerConfig{Verifier: verifier, CORSOrigins: facts.Apps.origins()})
 	if err != nil {
 		return nil, nil, errors.Join(err, verifier.Close())
 	}
@@ -180,13 +199,10 @@ func awaitKeys(ctx context.Context, v *resource.Verifier) {
 	}
 }
 
-// demoOrigins are the demo applications, which call from a browser.
-var demoOrigins = []string{"http://localhost:8082", "http://localhost:8083"}
-
 // config makes the data folder and a configuration for it.
 func (o *devOptions) config(ctx context.Context) (*config, error) {
 	c := newConfig()
-	c.DataDir, c.FirstPartyClient, c.CORSOrigins = o.dataDir, demoFirstParty, demoOrigins
+	c.DataDir, c.FirstPartyClient = o.dataDir, demoFirstParty
 	c.Shutdown.Timeout = 3 * time.Second // nobody waits for a developer's requests
 	for _, s := range c.settings() {
 		if s.key == "log.level" {

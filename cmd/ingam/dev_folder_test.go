@@ -18,8 +18,8 @@ func TestDevModeOnOneAddressSaysThatAPortIsTaken(t *testing.T) {
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	dir := filepath.Join(t.TempDir(), "dev")
-	for _, flag := range []string{"--port", "--admin-port", "--resource-port"} {
-		r := runCommand(t, nil, "dev", "--data-dir", dir, "--listen", "127.0.0.1", "--port", "0", "--admin-port", "0", "--resource-port", "0", flag, port)
+	for _, flag := range []string{"--port", "--admin-port", "--resource-port", "--web-port", "--spa-port"} {
+		r := runCommand(t, nil, "dev", "--data-dir", dir, "--listen", "127.0.0.1", "--port", "0", "--admin-port", "0", "--resource-port", "0", "--web-port", "0", "--spa-port", "0", flag, port)
 		if r.status != exitFailed || !strings.Contains(r.stderr, "port "+port+" is taken") {
 			t.Errorf("%s: exit %d, %s", flag, r.status, r.stderr)
 		}
@@ -28,12 +28,12 @@ func TestDevModeOnOneAddressSaysThatAPortIsTaken(t *testing.T) {
 
 func TestDevModeTakesAnIPv6AddressInBracketsAndRefusesWhatIsNoPort(t *testing.T) {
 	t.Chdir(t.TempDir())
-	o := devOptions{listen: "[::1]", port: "0", adminPort: "0", resourcePort: "0", output: "text"}
+	o := devOptions{listen: "[::1]", port: "0", adminPort: "0", resourcePort: "0", webPort: "0", spaPort: "0", output: "text"}
 	if err := o.check(); err != nil || o.listen != "::1" {
 		t.Errorf("%q, %v", o.listen, err)
 	}
 	for _, args := range [][]string{
-		{"--port", "banana"}, {"--admin-port", "65536"}, {"--resource-port", "-1"}, {"--port", ""}, {"--listen", "localhost:"},
+		{"--port", "banana"}, {"--admin-port", "65536"}, {"--resource-port", "-1"}, {"--web-port", "x"}, {"--spa-port", "65536"}, {"--port", ""}, {"--listen", "localhost:"},
 	} {
 		r := runCommand(t, nil, append([]string{"dev"}, args...)...)
 		if r.status != exitUsage || !strings.Contains(r.stderr, "is not a port") {

@@ -19,7 +19,7 @@ import (
 func startDev(t *testing.T, dir string, more ...string) (*running, devFacts) {
 	t.Helper()
 	r := start(t, nil, append([]string{
-		"dev", "--data-dir", dir, "--port", "0", "--admin-port", "0", "--resource-port", "0", "-o", "json",
+		"dev", "--data-dir", dir, "--port", "0", "--admin-port", "0", "--resource-port", "0", "--web-port", "0", "--spa-port", "0", "-o", "json",
 	}, more...)...)
 	var facts devFacts
 	r.await(t, "facts", func() bool { return json.Unmarshal([]byte(r.stdout.String()), &facts) == nil })
@@ -220,7 +220,7 @@ func TestDevModeLeavesAFolderAloneThatItHasNotMade(t *testing.T) {
 func TestFreshDoesNotPullTheFolderFromUnderARunningServer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dev")
 	startDev(t, dir)
-	r := runCommand(t, nil, "dev", "--data-dir", dir, "--fresh", "--port", "0", "--admin-port", "0", "--resource-port", "0")
+	r := runCommand(t, nil, "dev", "--data-dir", dir, "--fresh", "--port", "0", "--admin-port", "0", "--resource-port", "0", "--web-port", "0", "--spa-port", "0")
 	if r.status != exitFailed || !strings.Contains(r.stderr, "a server is running on "+dir) {
 		t.Errorf("exit %d, %s", r.status, r.stderr)
 	}
@@ -233,8 +233,8 @@ func TestAPortThatIsTakenIsNamedWithItsFlag(t *testing.T) {
 	}
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	for _, flag := range []string{"--port", "--admin-port", "--resource-port"} {
-		args := []string{"dev", "--data-dir", filepath.Join(t.TempDir(), "dev"), "--port", "0", "--admin-port", "0", "--resource-port", "0", flag, port}
+	for _, flag := range []string{"--port", "--admin-port", "--resource-port", "--web-port", "--spa-port"} {
+		args := []string{"dev", "--data-dir", filepath.Join(t.TempDir(), "dev"), "--port", "0", "--admin-port", "0", "--resource-port", "0", "--web-port", "0", "--spa-port", "0", flag, port}
 		r := runCommand(t, nil, args...)
 		if r.status != exitFailed || !strings.Contains(r.stderr, "port "+port+" is taken") || !strings.HasSuffix(strings.TrimSpace(r.stderr), flag) {
 			t.Errorf("%s: exit %d, %s", flag, r.status, r.stderr)
@@ -244,7 +244,10 @@ func TestAPortThatIsTakenIsNamedWithItsFlag(t *testing.T) {
 
 func TestWhatDevModePrintsIsTheGoldenText(t *testing.T) {
 	demo := testListener(t)
-	ports := devPorts{public: []net.Listener{demo}, internal: []net.Listener{demo}, resource: []net.Listener{demo}}
+	ports := devPorts{
+		public: []net.Listener{demo}, internal: []net.Listener{demo}, resource: []net.Listener{demo},
+		web: []net.Listener{demo}, spa: []net.Listener{demo},
+	}
 	facts := ports.facts(devOptions{listen: "localhost", dataDir: ".ingam-dev"})
 	_, port, _ := net.SplitHostPort(demo.Addr().String())
 	var out strings.Builder

@@ -13,7 +13,9 @@ import (
 )
 
 // devPorts are the listeners of dev mode.
-type devPorts struct{ public, internal, resource []net.Listener }
+type devPorts struct{ public, internal, resource, web, spa []net.Listener }
+
+func (p devPorts) close() { closeAll(p.public, p.internal, p.resource, p.web, p.spa) }
 
 // open opens all ports or none, so that a port that is taken is told before anything else happens.
 func (o *devOptions) open(ctx context.Context) (p devPorts, err error) {
@@ -24,9 +26,11 @@ func (o *devOptions) open(ctx context.Context) (p devPorts, err error) {
 		{&p.public, o.port, "--port"},
 		{&p.internal, o.adminPort, "--admin-port"},
 		{&p.resource, o.resourcePort, "--resource-port"},
+		{&p.web, o.webPort, "--web-port"},
+		{&p.spa, o.spaPort, "--spa-port"},
 	} {
 		if *one.target, err = listenLoopback(ctx, o.listen, one.port, one.flag); err != nil {
-			closeAll(p.public, p.internal, p.resource)
+			p.close()
 			return devPorts{}, err
 		}
 	}
@@ -38,6 +42,7 @@ type devFacts struct {
 	Version  string       `json:"version"`
 	Issuer   string       `json:"issuer"`
 	Resource string       `json:"resource"`
+	Apps     devApps      `json:"apps"`
 	Internal string       `json:"internal"`
 	DataDir  string       `json:"data_dir"`
 	Users    []demoUser   `json:"users"`
@@ -68,6 +73,7 @@ func (p devPorts) facts(o devOptions) devFacts {
 	f := devFacts{
 		Version: versionText(), DataDir: o.dataDir, Users: demoPasswords,
 		Issuer: at(p.public), Resource: at(p.resource), Internal: at(p.internal),
+		Apps: devApps{Web: at(p.web), SPA: at(p.spa)},
 	}
 	demo, err := demoRecords()
 	if err != nil {

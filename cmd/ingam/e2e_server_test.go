@@ -114,7 +114,7 @@ func freeAddress(t *testing.T) string {
 func spawnDev(t *testing.T, more ...string) (*process, devFacts) {
 	t.Helper()
 	p := spawn(t, nil, program(t, "ingam"), append([]string{
-		"dev", "--data-dir", filepath.Join(t.TempDir(), "dev"), "--port", "0", "--admin-port", "0", "--resource-port", "0", "-o", "json",
+		"dev", "--data-dir", filepath.Join(t.TempDir(), "dev"), "--port", "0", "--admin-port", "0", "--resource-port", "0", "--web-port", "0", "--spa-port", "0", "-o", "json",
 	}, more...)...)
 	var facts devFacts
 	p.await(t, "facts", func() bool { return json.Unmarshal([]byte(p.stdout.String()), &facts) == nil })

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -116,6 +117,42 @@ func graceField(target **time.Duration) field {
 			return "is not a duration; write it like 10s, or 0s for none"
 		}
 		*target = &d
+		return ""
+	}
+}
+
+// secondsField takes a number of seconds (OIDC Registration §2) or a duration.
+func secondsField(target **int64) field {
+	return func(v *node) string {
+		if n, err := strconv.ParseInt(v.text, 10, 64); v.isScalar() && err == nil {
+			*target = &n
+			return ""
+		}
+		d, ok := parseDuration(v.text)
+		if !v.isScalar() || !ok {
+			return "is not a number of seconds and not a duration; write it like 3600 or 1h"
+		}
+		*target = new(int64(d.Seconds()))
+		return ""
+	}
+}
+
+// jwksField takes a key set (RFC 7517 §5), written out or as JSON text; admin.CheckClient judges it.
+func jwksField(target *json.RawMessage) field {
+	return func(v *node) string {
+		const wrong = `is not a key set; write keys: and a list of public keys below it, or JSON text like '{"keys":[…]}'`
+		switch {
+		case v.kind == textNode && json.Valid([]byte(v.text)):
+			*target = json.RawMessage(v.text)
+			return ""
+		case v.kind != mapNode:
+			return wrong
+		}
+		data, err := json.Marshal(v.value())
+		if err != nil {
+			return wrong
+		}
+		*target = data
 		return ""
 	}
 }

@@ -104,43 +104,76 @@ func parseClients(file string, data []byte) (all []placed[storage.Client], found
 	records, found := recordsOf(file, data)
 	for _, n := range records {
 		c := storage.Client{Source: file}
-		method := ""
-		wrong := decode(n, map[string]field{
-			"client_id":                  textField(&c.ID),
-			"client_name":                textField(&c.Name),
-			"token_endpoint_auth_method": textField(&method),
-			"grant_types":                listField(&c.GrantTypes),
-			"redirect_uris":              listField(&c.RedirectURIs),
-			"scope":                      wordsField(&c.Scopes),
-			"scopes":                     wordsField(&c.Scopes),
-			"default_scope":              wordsField(&c.DefaultScopes),
-			"default_scopes":             wordsField(&c.DefaultScopes),
-			"audience":                   listField(&c.Audience),
-			"resources":                  listField(&c.Resources),
-			"refresh_grace":              graceField(&c.RefreshGrace),
-			"secret_sha256":              hashesField(&c.Secrets),
-			"secret_file":                secretFileField(&c.Secrets),
-		}, map[string]string{
+		method, subject := "", ""
+		wrong := decode(n, clientFields(&c, &method, &subject), map[string]string{
 			"client_secret": "does not belong into a file; write secret_file: and keep the secret in that file, " +
 				"or secret_sha256: with its SHA-256",
 		})
-		// RFC 7591 §2. How a confidential client sends its secret is its own choice at each request; here it only matters
-		// whether it has one.
-		switch method {
-		case "none":
-			c.Public = true
-		case "", "client_secret_basic", "client_secret_post":
-		default:
-			wrong = append(wrong, problem{
-				at: n.field("token_endpoint_auth_method"), key: "token_endpoint_auth_method", value: method,
-				message: "is not one of none, client_secret_basic, client_secret_post",
-			})
+		for _, f := range []struct{ key, value, wrong string }{
+			{"token_endpoint_auth_method", method, admin.SetAuthMethod(&c, method)},
+			{"subject_type", subject, admin.SetSubjectType(&c, subject)},
+		} {
+			if f.wrong != "" {
+				wrong = append(wrong, problem{at: n.field(f.key), key: f.key, value: f.value, message: f.wrong})
+			}
 		}
+		wrong = append(wrong, unquoted(n, "accent")...)
 		wrong = append(wrong, checked(n, wrong, admin.CheckClient(c))...)
 		found = append(found, wrong...)
 		all = append(all, placed[storage.Client]{orDefault(c.ID, n.at.String()), n.at, c})
 	}
 	return all, found
+}
+
+// unquoted finds a colour that YAML has taken for a comment.
+func unquoted(n *node, name string) problems {
+	for _, e := range n.entries {
+		if e.key == name && e.value.kind == nullNode {
+			return problems{{at: e.value.at, key: name, message: "has nothing in it; write a colour in quotes, since # begins a comment"}}
+		}
+	}
+	return nil
+}
+
+// clientFields are the names of a client in files, those of the admin API and some that are easier to write.
+func clientFields(c *storage.Client, method, subject *string) map[string]field {
+	return map[string]field{
+		"client_id":                  textField(&c.ID),
+		"client_name":                textField(&c.Name),
+		"token_endpoint_auth_method": textField(method),
+		"grant_types":                listField(&c.GrantTypes),
+		"redirect_uris":              listField(&c.RedirectURIs),
+		"scope":                      wordsField(&c.Scopes),
+		"scopes":                     wordsField(&c.Scopes),
+		"default_scope":              wordsField(&c.DefaultScopes),
+		"default_scopes":             wordsField(&c.DefaultScopes),
+		"audience":                   listField(&c.Audience),
+		"resources":                  listField(&c.Resources),
+		"refresh_grace":              graceField(&c.RefreshGrace),
+		"secret_sha256":              hashesField(&c.Secrets),
+		"secret_file":                secretFileField(&c.Secrets),
+
+		"jwks":                                  jwksField(&c.JWKS),
+		"jwks_uri":                              textField(&c.JWKSURI),
+		"response_modes":                        listField(&c.ResponseModes),
+		"require_pkce":                          boolField(&c.RequirePKCE),
+		"require_pushed_authorization_requests": boolField(&c.RequirePAR),
+		"require_signed_request_object":         boolField(&c.RequireSignedRequest),
+		"request_object_signing_alg":            textField(&c.RequestObjectAlg),
+		"default_max_age":                       secondsField(&c.DefaultMaxAge),
+		"first_party":                           boolField(&c.FirstParty),
+		"session_bound":                         boolField(&c.SessionBound),
+		"userinfo_signed_response_alg":          textField(&c.UserInfoAlg),
+		"subject_type":                          textField(subject),
+		"sector_identifier":                     textField(&c.Sector),
+		"post_logout_redirect_uris":             listField(&c.PostLogoutRedirectURIs),
+		"backchannel_logout_uri":                textField(&c.BackchannelLogoutURI),
+		"frontchannel_logout_uri":               textField(&c.FrontchannelLogoutURI),
+		"allowed_origins":                       listField(&c.AllowedOrigins),
+		"client_uri":                            textField(&c.URI),
+		"logo_uri":                              textField(&c.LogoURI),
+		"accent":                                textField(&c.Accent),
+	}
 }
 
 // parseUsers reads the users of one file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/ingam/ingam/authserver/credential"
+	"github.com/ingam/ingam/storage"
 )
 
 func TestClientsOfFilesHaveTheFieldsOfTheAdminAPI(t *testing.T) {
@@ -18,9 +20,10 @@ func TestClientsOfFilesHaveTheFieldsOfTheAdminAPI(t *testing.T) {
 	if len(found) > 0 {
 		t.Fatal(found)
 	}
-	if len(clients) != 3 {
+	if len(clients) != 5 {
 		t.Fatalf("%d clients", len(clients))
 	}
+	checkFullClients(t, clients[3], clients[4])
 	app, backend, legacy := clients[0], clients[1], clients[2]
 	if !app.Public || app.RefreshGrace == nil || *app.RefreshGrace != 0 || filepath.Base(app.Source) != "a.yaml" ||
 		!reflect.DeepEqual(app.GrantTypes, []string{"password"}) ||
@@ -34,6 +37,32 @@ func TestClientsOfFilesHaveTheFieldsOfTheAdminAPI(t *testing.T) {
 	}
 	if len(legacy.Secrets) != 2 || hex.EncodeToString(legacy.Secrets[1].Hash)[:8] != "0b18af98" {
 		t.Errorf("legacy: %+v", legacy)
+	}
+}
+
+// checkFullClients: one file writes keys as YAML and seconds as a number, the other as JSON text and as a duration.
+func checkFullClients(t *testing.T, full, text storage.Client) {
+	t.Helper()
+	age := int64(3600)
+	want := storage.Client{
+		ID: "full", AuthMethod: "private_key_jwt", GrantTypes: []string{"authorization_code"},
+		RedirectURIs: []string{"https://a.example.com/cb", "https://b.example.com/cb"}, ResponseModes: []string{"query", "form_post"},
+		RequirePKCE: true, RequirePAR: true, RequireSignedRequest: true, RequestObjectAlg: "ES256", DefaultMaxAge: &age,
+		FirstParty: true, SessionBound: true, UserInfoAlg: "RS256", Pairwise: true, Sector: "example.com",
+		PostLogoutRedirectURIs: []string{"https://a.example.com/"}, BackchannelLogoutURI: "https://a.example.com/back",
+		FrontchannelLogoutURI: "https://b.example.com/front", AllowedOrigins: []string{"https://c.example.com"},
+		URI: "https://a.example.com/", LogoURI: "https://a.example.com/logo.svg", Accent: "#0b57d0",
+		JWKS: full.JWKS, Source: full.Source,
+	}
+	if !reflect.DeepEqual(full, want) {
+		t.Errorf("full: %+v", full)
+	}
+	var a, b any
+	if json.Unmarshal(full.JWKS, &a) != nil || json.Unmarshal(text.JWKS, &b) != nil || !reflect.DeepEqual(a, b) || a == nil {
+		t.Errorf("keys %s and %s", full.JWKS, text.JWKS)
+	}
+	if text.DefaultMaxAge == nil || *text.DefaultMaxAge != 3600 {
+		t.Errorf("text: %+v", text)
 	}
 }
 

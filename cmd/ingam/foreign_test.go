@@ -90,6 +90,12 @@ func runIn(ctx context.Context, dir, path string, args ...string) error {
 // nodeModules returns node and a folder with node_modules.
 func nodeModules(t *testing.T) (node, dir string) {
 	t.Helper()
+	return nodePackages(t, "node", filepath.Join(foreign, "js"))
+}
+
+// nodePackages returns node and a folder with the packages of another one's lock file, for the tests that need what.
+func nodePackages(t *testing.T, what, folder string) (node, dir string) {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		leaveOut(t, "node", err)
@@ -103,11 +109,11 @@ func nodeModules(t *testing.T) (node, dir string) {
 	if err != nil || string(version) != "true\n" {
 		leaveOut(t, "node", "Node 20 or newer is needed, this is ", string(version), err)
 	}
-	source, err := filepath.Abs(filepath.Join(foreign, "js"))
+	source, err := filepath.Abs(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return node, installed(t, "node", filepath.Join(source, "package-lock.json"), node, func(ctx context.Context, dir string) error {
+	return node, installed(t, what, filepath.Join(source, "package-lock.json"), node, func(ctx context.Context, dir string) error {
 		for _, name := range []string{"package.json", "package-lock.json"} {
 			data, err := os.ReadFile(filepath.Join(source, name))
 			if err != nil {
@@ -142,13 +148,15 @@ func pythonWithPackages(t *testing.T) string {
 	return filepath.Join(dir, "bin", "python")
 }
 
-func TestTheLockFileNamesNoRegistry(t *testing.T) {
-	lock, err := os.ReadFile(filepath.Join(foreign, "js", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
-		t.Error("make it with 'npm install --package-lock-only --omit-lockfile-registry-resolved=true'")
+func TestTheLockFilesNameNoRegistry(t *testing.T) {
+	for _, folder := range []string{filepath.Join(foreign, "js"), browserTests} {
+		lock, err := os.ReadFile(filepath.Join(folder, "package-lock.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
+			t.Errorf("%s: make it with 'npm install --package-lock-only --omit-lockfile-registry-resolved=true'", folder)
+		}
 	}
 }
 

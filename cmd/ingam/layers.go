@@ -93,6 +93,8 @@ func (l *layers) walk(path string, n *node) {
 // node applies one setting of the file.
 func (l *layers) node(s setting, e entry) {
 	switch v := e.value; {
+	case v.kind == nullNode && s.key == "branding.accent": // #0b57d0 without quotes is a comment
+		l.bad(e.at, s.key, "", "has nothing in it; write a colour in quotes, since # begins a comment")
 	case v.kind == nullNode: // "key:" with nothing after it, as in a file where the value was commented out
 		return
 	case v.isScalar():

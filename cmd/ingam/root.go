@@ -59,7 +59,8 @@ func newRootCommand(a *app) (root *cobra.Command, started *bool) {
 	root.PersistentFlags().String("data-dir", "", "folder of the embedded store and of the admin socket (data_dir)")
 	root.AddCommand(
 		newServeCommand(a), newDevCommand(a), newHealthcheckCommand(a),
-		newUserCommand(a), newClientCommand(a), newKeysCommand(a), newStoreCommand(a), newConfigCommand(a), newVersionCommand(a),
+		newUserCommand(a), newClientCommand(a), newLogoutsCommand(a), newKeysCommand(a), newStoreCommand(a), newConfigCommand(a),
+		newVersionCommand(a),
 	)
 	started = new(bool)
 	markStart(root, started)

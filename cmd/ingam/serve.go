@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,12 +73,15 @@ func (a *app) serve(ctx context.Context, c *config, static staticRecords) error 
 	if err != nil {
 		return err
 	}
-	services, err := c.openListeners(ctx, in)
+	services, pair, err := c.openListeners(ctx, in)
 	if err == nil {
 		in.warnAbout(ctx, c)
 		background, cancel := context.WithCancel(ctx)
 		defer cancel()
 		go in.housekeeping(background)
+		if pair != nil {
+			go pair.watch(background)
+		}
 		serving, fail := context.WithCancelCause(ctx)
 		defer fail(nil)
 		go in.endWithStore(background, fail)
@@ -100,8 +102,9 @@ func (in *instance) endWithStore(ctx context.Context, fail context.CancelCauseFu
 	}
 }
 
-// openListeners opens the ports and the socket, or none of them.
-func (c *config) openListeners(ctx context.Context, in *instance) (_ []service, err error) {
+// openListeners opens the ports and the socket, or none of them. The certificate of the public port, if it has one, is to
+// be watched.
+func (c *config) openListeners(ctx context.Context, in *instance) (_ []service, pair *certificate, err error) {
 	var opened []net.Listener
 	defer func() {
 		if err != nil {
@@ -110,34 +113,29 @@ func (c *config) openListeners(ctx context.Context, in *instance) (_ []service, 
 	}()
 	socket, err := listenAdminSocket(ctx, c.DataDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opened = append(opened, socket)
 	// The public port comes last: who can connect to it finds everything else in place.
 	internal, err := listen(ctx, c.Admin.Listen, "admin.listen (--admin-listen)")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opened = append(opened, internal)
 	public, err := listen(ctx, c.Listen, "listen (--listen)")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opened = append(opened, public)
-	// The limit counts connections before TLS, so that handshakes are counted as well.
-	front := limited(public, c.Limits.MaxConnections)
-	if c.TLS.CertFile != "" {
-		certificate, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
-		if err != nil {
-			return nil, usagef("tls.cert_file: %w", err)
-		}
-		front = withTLS(front, certificate)
+	front, pair, err := c.front(public, in.log)
+	if err != nil {
+		return nil, nil, err
 	}
 	return []service{
 		newService("public", in.public, in.log, front),
 		newService("internal", in.internal, in.log, internal),
 		newService("admin socket", in.admin, in.log, socket),
-	}, nil
+	}, pair, nil
 }
 
 // logReady says in one line what an operator looks for first.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,15 +102,6 @@ func (l lifecycle) shutdown(ctx context.Context, services []service) error {
 
 // limited bounds how many connections are open at once; more wait in the operating system's queue.
 func limited(l net.Listener, most int) net.Listener { return netutil.LimitListener(l, most) }
-
-// withTLS serves TLS on a listener, HTTP/2 included.
-func withTLS(l net.Listener, certificate tls.Certificate) net.Listener {
-	return tls.NewListener(l, &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{certificate},
-		NextProtos:   []string{"h2", "http/1.1"},
-	})
-}
 
 // listen opens a port. setting names what chooses another one.
 func listen(ctx context.Context, address, setting string) (net.Listener, error) {

@@ -28,6 +28,9 @@ type config struct {
 	Admin     struct{ Listen, Token, TokenFile string }
 	Keys      struct{ MasterKey, MasterKeyFile string }
 	Tokens    struct{ Access, ID, RefreshIdle, RefreshAbsolute, RefreshGrace time.Duration }
+	Session   struct{ Idle, Absolute, Remember time.Duration }
+	Branding  struct{ Name, LogoFile, Accent string }
+	Outbound  outboundConfig
 	Passwords struct {
 		MemoryKiB, Time, Parallelism int
 		MaxHashes, MaxQueue          int
@@ -41,6 +44,12 @@ type config struct {
 
 	file    string              // the configuration file read, "" for none
 	origins map[string]position // where each setting that is not a default came from
+}
+
+// outboundConfig bounds the calls that the server makes to clients.
+type outboundConfig struct {
+	CAFile          string
+	AllowedNetworks []netip.Prefix
 }
 
 // guessBudget is how many attempts to sign in are free: Burst at once, then one more each Every.
@@ -81,6 +90,9 @@ func (c *config) settings() []setting {
 		c.storageSettings(),
 		c.keySettings(),
 		c.tokenSettings(),
+		c.sessionSettings(),
+		c.brandingSettings(),
+		c.outboundSettings(),
 		c.passwordSettings(),
 		c.Guesses.Address.settings("address", "30", "10s", "from one network address, at any account"),
 		c.Guesses.Account.settings("account", "10", "1m", "at one account, from anywhere"),

@@ -170,7 +170,7 @@ func TestAMistypedCommandOfAGroupDoesNotExit0(t *testing.T) {
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for _, line := range []string{
 		"user", "user add", "user list", "user show", "user passwd", "user disable", "user enable", "user remove", "user import",
-		"client", "client add", "client list", "client show", "client remove", "client rotate-secret",
+		"client", "client add", "client list", "client show", "client update", "client remove", "client rotate-secret",
 	} {
 		r := runCommand(t, nil, append(strings.Fields(line), "--help")...)
 		if r.status != exitDone || !strings.Contains(r.stdout, "Examples:\n  ingam") && !strings.Contains(r.stdout, "Examples:\n  pwgen") {
