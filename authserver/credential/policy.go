@@ -52,8 +52,8 @@ func CanonicalUsername(s string) (string, error) {
 
 // CheckPassword tells whether a user may have this new password: MinPasswordLength characters, at most
 // MaxPasswordBytes bytes, valid UTF-8, not the username, and none of those that are tried first ([IsCommon]). There are no
-// rules about kinds of characters: they make passwords harder to remember, not to guess (NIST SP 800-63B-4 §3.1.1.2). The message is meant for the person and does
-// not contain the password.
+// rules about kinds of characters: they make passwords harder to remember, not to guess (NIST SP 800-63B-4 §3.1.1.2). The
+// message is meant for the person and does not contain the password.
 func CheckPassword(password, username string) error {
 	switch {
 	case !utf8.ValidString(password):

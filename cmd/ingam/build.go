@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -237,13 +238,24 @@ const (
 	sweepBatch        = 500
 )
 
-// housekeeping delivers what the server has to tell clients, removes what has expired, looks for new keys and watches a
-// shared store, until ctx ends. Nothing waits for it.
+// background does what no request waits for, until stop is called, which returns when all of it has ended: what is under
+// way may still write to the store.
+func (in *instance) background(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { in.housekeeping(ctx) })
+	running.Go(func() { in.public.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// housekeeping removes what has expired, looks for new keys and watches a shared store, until ctx ends.
 func (in *instance) housekeeping(ctx context.Context) {
 	if in.health != nil {
 		go in.health.watch(ctx)
 	}
-	go in.public.Run(ctx)
 	ticker := time.NewTicker(housekeepingEvery)
 	defer ticker.Stop()
 	for {

@@ -154,9 +154,7 @@ func (a *app) runDev(ctx context.Context, c *config, o devOptions, in *instance,
 	if err != nil {
 		return err
 	}
-	background, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go in.housekeeping(background)
+	defer in.background(ctx)()
 	return lifecycle{
 		drain: in.public.Drain, timeout: c.Shutdown.Timeout, log: in.log,
 		started: func(ctx context.Context) {

@@ -76,19 +76,18 @@ func (a *app) serve(ctx context.Context, c *config, static staticRecords) error 
 	services, pair, err := c.openListeners(ctx, in)
 	if err == nil {
 		in.warnAbout(ctx, c)
-		background, cancel := context.WithCancel(ctx)
-		defer cancel()
-		go in.housekeeping(background)
-		if pair != nil {
-			go pair.watch(background)
-		}
+		end := in.background(ctx)
 		serving, fail := context.WithCancelCause(ctx)
 		defer fail(nil)
-		go in.endWithStore(background, fail)
+		if pair != nil {
+			go pair.watch(serving)
+		}
+		go in.endWithStore(serving, fail)
 		err = lifecycle{
 			drain: in.public.Drain, delay: c.Shutdown.Delay, timeout: c.Shutdown.Timeout, log: log,
 			started: func(context.Context) { logReady(log, c, services) },
 		}.run(serving, services)
+		end()
 	}
 	return errors.Join(err, in.store.Close())
 }
