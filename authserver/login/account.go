@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -263,29 +264,44 @@ const revokedByUser = "taken back by the user"
 
 // removeApp takes back what a client was allowed. First the consent, so that no grant can be made anew meanwhile.
 func (p *Pages) removeApp(w http.ResponseWriter, r *http.Request, _ storage.Session, u storage.User, form url.Values) {
-	if err := p.takeBack(r.Context(), u.ID, form.Get("client_id")); err != nil {
+	clientID := form.Get("client_id")
+	found, err := p.takeBack(r.Context(), u.ID, clientID)
+	if err != nil {
 		p.unavailable(w, r, err)
 		return
+	}
+	if found { // or else the id is whatever was sent
+		p.audit.Record(r.Context(), audit.Event{
+			Name: audit.ConsentWithdrawn, ClientID: clientID, UserID: u.ID, Username: u.Username, Address: remoteAddress(r).String(),
+		})
 	}
 	p.redirect(w, account+"?done=app")
 }
 
-func (p *Pages) takeBack(ctx context.Context, userID, clientID string) error {
+// takeBack answers whether there was anything.
+func (p *Pages) takeBack(ctx context.Context, userID, clientID string) (found bool, err error) {
 	// What is not in the list of the page names nothing, whatever it is.
 	consents, err := p.consents.Of(ctx, userID, maxListed)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if slices.ContainsFunc(consents, func(c storage.Consent) bool { return c.ClientID == clientID }) {
 		if err := p.consents.Remove(ctx, userID, clientID); err != nil {
-			return err
+			return true, err
 		}
+		found = true
 	}
-	// A user with more grants than one look shows has those of this client revoked look by look.
-	for {
-		grants, err := p.store.GrantsOf(ctx, userID, maxListed)
+	revoked, err := p.revokeAll(ctx, userID, clientID)
+	return found || revoked, err
+}
+
+// revokeAll ends all grants of a user at a client. Grants are listed in no order, so it looks until it has seen them all:
+// an application that asks anew at each load of a page makes many, and they must not hide those of another.
+func (p *Pages) revokeAll(ctx context.Context, userID, clientID string) (found bool, err error) {
+	for limit := maxListed; ; {
+		grants, err := p.store.GrantsOf(ctx, userID, limit)
 		if err != nil {
-			return err
+			return found, err
 		}
 		revoked := 0
 		for _, g := range grants {
@@ -293,12 +309,16 @@ func (p *Pages) takeBack(ctx context.Context, userID, clientID string) error {
 				continue
 			}
 			if err := p.store.RevokeGrant(ctx, g.ID, revokedByUser); err != nil {
-				return err
+				return true, err
 			}
 			revoked++
 		}
-		if revoked == 0 || len(grants) < maxListed {
-			return nil
+		found = found || revoked > 0
+		if len(grants) < limit {
+			return found, nil
+		}
+		if revoked == 0 {
+			limit *= 2
 		}
 	}
 }

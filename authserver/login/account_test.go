@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,95 @@ func TestRemovingAnAppTakesItsConsentAndItsGrants(t *testing.T) {
 	wantText(t, page, "access of that app is removed")
 	for _, id := range []string{"", "nothing", strings.Repeat("x", 300), "a/b"} {
 		wantRedirect(t, b.post("/account/apps/remove", url.Values{"csrf": {b.csrf()}, "client_id": {id}}), "/account")
+	}
+	// What was taken back is in the audit, once, and what somebody made up is not.
+	if n := strings.Count(r.audit.String(), `"event":"consent.withdrawn","client_id":"app","sub":"usr_alice"`); n != 1 {
+		t.Errorf("%d events: %s", n, r.audit)
+	}
+	if strings.Count(r.audit.String(), "consent.withdrawn") != 1 {
+		t.Errorf("audit: %s", r.audit)
+	}
+}
+
+// busyUser has more live grants than one look shows, those of a client that asks anew at each load first.
+type busyUser struct {
+	storage.Store
+	grants []storage.Grant
+}
+
+func (u *busyUser) GrantsOf(_ context.Context, _ string, limit int) ([]storage.Grant, error) {
+	return slices.Clone(u.grants[:min(limit, len(u.grants))]), nil
+}
+
+func (u *busyUser) RevokeGrant(_ context.Context, id, _ string) error {
+	u.grants = slices.DeleteFunc(u.grants, func(g storage.Grant) bool { return g.ID == id })
+	return nil
+}
+
+func TestRemovingAnAppFindsItsGrantsBehindAnyNumberOfOthers(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	b.mustSignIn("alice", alicePassword)
+	busy := &busyUser{Store: r.pages.store}
+	for i := range 2*maxListed + 1 {
+		busy.grants = append(busy.grants, grantOf(fmt.Sprintf("chatty-%d", i), "chatty", "usr_alice", now()))
+	}
+	busy.grants = append(busy.grants, grantOf("hidden", "app", "usr_alice", now()))
+	r.pages.store = busy
+	wantRedirect(t, b.post("/account/apps/remove", url.Values{"csrf": {b.csrf()}, "client_id": {"app"}}), "/account?done=app")
+	if n := len(busy.grants); n != 2*maxListed+1 || busy.grants[n-1].ClientID != "chatty" {
+		t.Errorf("%d grants are left, the last of %s", n, busy.grants[n-1].ClientID)
+	}
+	wantRedirect(t, b.post("/account/apps/remove", url.Values{"csrf": {b.csrf()}, "client_id": {"chatty"}}), "/account?done=app")
+	if len(busy.grants) != 0 {
+		t.Errorf("%d grants are left", len(busy.grants))
+	}
+}
+
+// brokenEntries lets entries be read, and no longer be written once it is told so.
+type brokenEntries struct {
+	storage.Entries
+	broken *bool
+}
+
+func (e brokenEntries) ReplaceEntry(ctx context.Context, entry storage.Entry) error {
+	if *e.broken {
+		return errors.New("connection refused")
+	}
+	return e.Entries.ReplaceEntry(ctx, entry)
+}
+
+func TestWhoIsNotKeptSignedInHearsThatThePasswordIsChangedAllTheSame(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	b.mustSignIn("alice", alicePassword)
+	inner, broken := r.pages.store, false
+	r.pages.sessions.Entries = brokenEntries{r.store, &broken}
+	r.pages.store = swappedUsers{inner, func(u storage.User) error {
+		broken = true // from now on
+		return inner.ReplaceUser(t.Context(), u)
+	}}
+	res := change(b)
+	wantStatus(t, res, http.StatusServiceUnavailable)
+	wantText(t, res, "Your password is changed.", "Sign in again with your new password.", `href="/login"`)
+	if strings.Contains(res.text, "othing has been changed") || strings.Contains(res.text, "othing was changed") {
+		t.Errorf("the page says that nothing has happened: %s", res.text)
+	}
+	if u, _ := inner.User(t.Context(), "usr_alice"); u.PasswordHash == "" || u.Epoch != 2 {
+		t.Errorf("the user is %+v", u)
+	}
+	// A failure before that says neither: whether the write arrived is not known.
+	broken = false
+	r.passwords.known["alice"] = better
+	b.mustSignIn("alice", better)
+	r.pages.store = swappedUsers{inner, func(u storage.User) error {
+		_ = inner.ReplaceUser(t.Context(), u)
+		return errors.New("the answer was lost")
+	}}
+	res = change(b, "current", better, "new", better+" again", "repeat", better+" again")
+	wantStatus(t, res, http.StatusServiceUnavailable)
+	if strings.Contains(res.text, "othing has been changed") || strings.Contains(res.text, "is changed") {
+		t.Errorf("the page claims to know: %s", res.text)
 	}
 }
 

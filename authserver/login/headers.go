@@ -30,7 +30,7 @@ func (p *Pages) protect(w http.ResponseWriter, allowed policy) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	if allowed.form == "" {
+	if allowed.form == "" && len(allowed.frame) == 0 {
 		// A page on the way back to a client does without: an application that opened it as a popup waits to be called back.
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}

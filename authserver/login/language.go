@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -127,8 +128,19 @@ func safeBack(given string) string {
 	if given == "/login" || given == "/logout" {
 		return given
 	}
+	if ticket, ok := strings.CutPrefix(given, logoutQuestion); ok && len(ticket) <= maxTicket && ticketPattern.MatchString(ticket) {
+		return given
+	}
 	return safeContinue(given)
 }
+
+// logoutQuestion is the address of the question whether to sign out, up to the ticket that says where to go afterwards.
+const logoutQuestion = "/logout?ticket="
+
+// maxTicket is far more than a ticket has.
+const maxTicket = 16 << 10
+
+var ticketPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
 // back answers what safeBack takes for the page at hand, "" where there is no way back.
 func back(r *http.Request, continueURL string) string {

@@ -100,7 +100,7 @@ func TestNoPageShowsAKeyOrAnEmptyPlace(t *testing.T) {
 			if name == "redirect" || name == "language" || name == "clear" {
 				continue
 			}
-			if found := hole.FindString(strings.ReplaceAll(page.text, "app.example", "")); found != "" {
+			if found := hole.FindString(strings.NewReplacer("app.example", "", "login.example", "").Replace(page.text)); found != "" {
 				t.Errorf("%s in %s shows %s", name, code, found)
 			}
 			if !strings.Contains(page.text, `<html lang="`+code+`">`) || page.Header.Get("Content-Language") != code {
@@ -143,6 +143,20 @@ func TestTheLanguageIsTheRequestsThenThePersonsThenTheBrowsers(t *testing.T) {
 		req.URL.RawQuery = url.Values{"ui_locales": {tt.locales}}.Encode()
 		if got := r.pages.language(req, nil); got != tt.want {
 			t.Errorf("in the address: %q: %s, want %s", tt.locales, got, tt.want)
+		}
+	}
+}
+
+func TestTheSwitchOfLanguageLeadsNowhereButToPagesOfOurs(t *testing.T) {
+	for given, want := range map[string]string{
+		"/login": "/login", "/logout": "/logout", "/account": "/account", "/oauth2/auth?x=1": "/oauth2/auth?x=1",
+		"/logout?ticket=aA0-_.bB9": "/logout?ticket=aA0-_.bB9",
+		"/logout?ticket=":          "/account", "/logout?ticket=a&b=c": "/account", "/logout?ticket=a#b": "/account",
+		"/logout?ticket=a\r\nX: y": "/account", "/logout?ticket=a\n": "/account", "/logout?tickets=a": "/account", "//logout?ticket=a": "/account",
+		"/logout?ticket=" + strings.Repeat("x", 16385): "/account", "https://evil.example/logout?ticket=a": "/account", "": "/account",
+	} {
+		if got := safeBack(given); got != want {
+			t.Errorf("%.40q: %q, want %q", given, got, want)
 		}
 	}
 }

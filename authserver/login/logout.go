@@ -21,9 +21,13 @@ type logoutView struct {
 // AskLogout asks whether to sign out. The form goes to POST /logout with the fields ticket and csrf.
 func (p *Pages) AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk) {
 	lang := p.language(r, ask.Locales)
+	again := back(r, "")
+	if ask.Ticket != "" && len(ask.Locales) == 0 { // the languages that a client asked for are in the ticket, and would stay
+		again = logoutQuestion + ask.Ticket
+	}
 	p.render(w, r, show{
 		name: "logout", status: http.StatusOK, lang: lang, title: p.languages.catalogues[lang].text("logout.title"),
-		client: ask.Client, back: back(r, ""), allow: policyOf(ask.Client, ask.RedirectURI),
+		client: ask.Client, back: again, allow: policyOf(ask.Client, ask.RedirectURI),
 		body: logoutView{
 			App: appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Name: displayName(ask.User),
 			Username: ask.User.Username, Ticket: ask.Ticket,

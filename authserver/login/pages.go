@@ -19,7 +19,7 @@ import (
 type Config struct {
 	// Issuer is the URL of this server. Its path goes before every address of a page, its scheme decides how cookies are set.
 	Issuer string
-	// Name stands at the top of each page; default "Ingam". Logo, if not empty, is an image of the media type LogoType.
+	// Name stands at the top of each page; default the host of the issuer. Logo, if not empty, is an image of the media type LogoType.
 	// Accent is the colour of buttons and links, #rrggbb.
 	Name     string
 	Logo     []byte
@@ -148,11 +148,11 @@ func (c Config) withDefaults() (Config, error) {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf("login: "+format, args...)) }
 
-	if u, err := url.Parse(c.Issuer); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		bad("issuer %q must be an http or https URL", c.Issuer)
-	}
-	if c.Name == "" {
-		c.Name = "Ingam"
+	} else if c.Name == "" {
+		c.Name = u.Host
 	}
 	if c.Accent == "" {
 		c.Accent = "#4338ca"

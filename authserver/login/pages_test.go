@@ -92,9 +92,11 @@ func TestEveryAnswerHasTheHeadersThatProtectIt(t *testing.T) {
 	for _, issuer := range []string{"https://login.example", "http://localhost:8080"} {
 		r := newRig(t, func(c *Config) { c.Issuer = issuer })
 		for name, page := range everyPage(t, r, "en") {
-			// Where the way leads back to a client, the application may have opened a popup that it waits for.
+			// Where the way leads back to a client, the application may have opened a popup that it waits for. Browsers heed
+			// the header of a redirect as well.
 			opener := "same-origin"
-			if strings.Contains(page.Header.Get("Content-Security-Policy"), "form-action 'self' ") {
+			if page.StatusCode == http.StatusSeeOther || strings.Contains(page.Header.Get("Content-Security-Policy"), "form-action 'self' ") ||
+				!strings.Contains(page.Header.Get("Content-Security-Policy"), "frame-src 'none'") {
 				opener = ""
 			}
 			for header, want := range map[string]string{
@@ -341,6 +343,13 @@ func TestAConfigurationIsCheckedWhole(t *testing.T) {
 	}
 	if _, err := New(Config{Issuer: "https://x.example"}, Dependencies{}); err == nil {
 		t.Error("no dependencies, no error")
+	}
+}
+
+func TestWithoutANameOfItsOwnAServerIsCalledByItsHost(t *testing.T) {
+	for name, want := range map[string]string{"": "login.example", "Wonderland Ltd": "Wonderland Ltd"} {
+		r := newRig(t, func(c *Config) { c.Name = name })
+		wantText(t, r.browser().get("/login"), `<span class="brand">`+want+`</span>`, " – "+want+"</title>")
 	}
 }
 

@@ -33,7 +33,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, s storage
 		refuse(http.StatusBadRequest, key, pairs...)
 		return
 	}
-	proved, err := p.authenticate(r, u.Username, form.Get("current"))
+	proved, err := p.authenticate(r, "", u.Username, form.Get("current"))
 	if err == nil && proved.ID != u.ID {
 		err = credential.ErrInvalidCredentials // the name has changed hands since the page was read
 	}
@@ -152,7 +152,10 @@ func (p *Pages) afterPassword(w http.ResponseWriter, r *http.Request, s storage.
 		p.used(s, time.Now())
 	})
 	if err != nil {
-		p.unavailable(w, r, err)
+		p.noteFailure(ctx, err)
+		p.showError(w, r, problem{
+			status: http.StatusServiceUnavailable, title: "account.done.password", text: "password.sign_in_again", back: "/login",
+		})
 		return
 	}
 	p.sendSession(w, renewed, encoded)

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -28,7 +29,8 @@ const (
 // as it was right after that act, and to the request: neither another browser's nor another request's counts (row A17).
 func (p *Pages) Proven(s storage.Session, continueURL, proof string) Proven {
 	kind, rest, _ := strings.Cut(proof, ".")
-	expiry, encoded, _ := strings.Cut(rest, ".")
+	expiry, rest, _ := strings.Cut(rest, ".")
+	nonce, encoded, _ := strings.Cut(rest, ".")
 	if kind != proofIn && kind != proofChosen || s.ID == "" {
 		return Proven{}
 	}
@@ -38,7 +40,7 @@ func (p *Pages) Proven(s storage.Session, continueURL, proof string) Proven {
 	}
 	until := time.Unix(seconds, 0)
 	given, err := encoding.DecodeString(encoded)
-	if err != nil || !macFits(p.keys.Derive("sign-in proof"), given, proofParts(kind, s, continueURL, expiry)...) {
+	if err != nil || !macFits(p.keys.Derive("sign-in proof"), given, proofParts(kind, s, continueURL, expiry, nonce)...) {
 		return Proven{}
 	}
 	if !time.Now().Before(until) {
@@ -51,16 +53,18 @@ func (p *Pages) Proven(s storage.Session, continueURL, proof string) Proven {
 	}
 }
 
-// prove makes the proof of an act that happened now.
+// prove makes the proof of an act that happened now. It has a nonce: two acts of the same second, like a button that is
+// clicked twice, are two, and each counts once.
 func (p *Pages) prove(kind string, s storage.Session, continueURL string) string {
 	expiry := strconv.FormatInt(time.Now().Add(proofLifetime).Unix(), 10)
-	sum := mac(p.keys.Derive("sign-in proof")[0], proofParts(kind, s, continueURL, expiry)...)
-	return kind + "." + expiry + "." + encoding.EncodeToString(sum)
+	nonce := rand.Text()
+	sum := mac(p.keys.Derive("sign-in proof")[0], proofParts(kind, s, continueURL, expiry, nonce)...)
+	return kind + "." + expiry + "." + nonce + "." + encoding.EncodeToString(sum)
 }
 
-func proofParts(kind string, s storage.Session, continueURL, expiry string) []string {
+func proofParts(kind string, s storage.Session, continueURL, expiry, nonce string) []string {
 	request := sha256.Sum256([]byte(withoutParameter(continueURL, ProofParameter)))
-	return []string{kind, s.ID, string(s.SecretHash), string(request[:]), expiry}
+	return []string{kind, s.ID, string(s.SecretHash), string(request[:]), expiry, nonce}
 }
 
 // account is where a person goes who comes from nowhere.
@@ -115,6 +119,8 @@ func (p *Pages) goOn(w http.ResponseWriter, kind string, s storage.Session, cont
 // redirect goes to an address of this server. RFC 9700 §4.12: 303, so that no form is sent twice.
 func (p *Pages) redirect(w http.ResponseWriter, address string) {
 	p.protect(w, policy{})
+	// Browsers heed this in a redirect as well (HTML Living Standard §7.1.3), and the way may lead on in an app's popup.
+	w.Header().Del("Cross-Origin-Opener-Policy")
 	w.Header().Set("Location", p.base+address)
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -77,7 +77,7 @@ func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, f Refusal) {
 	p.showError(w, r, e)
 }
 
-// unavailable says that the store has failed. Nothing is known then, and nothing is done.
+// unavailable says that the store has failed. It does not say that nothing was done: the answer may be all that is lost.
 func (p *Pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	p.noteFailure(r.Context(), err)
 	p.showError(w, r, problem{

@@ -17,7 +17,8 @@ import (
 // acrPassword is the authentication context class of one factor, the password (OIDC Core §2, acr).
 const acrPassword = "1"
 
-// seenGrain is how exactly the last use of a session is known: not every request is worth a write.
+// seenGrain is how exactly the last use of a session is known: not every request is worth a write. Where sessions end
+// sooner than that, it is a quarter of their idle lifetime, so that nobody loses one that they use.
 const seenGrain = time.Minute
 
 // attempts is how often a change is tried again when somebody else changes the same record.
@@ -95,7 +96,7 @@ func (p *Pages) Join(r *http.Request, s storage.Session, clientID string) error 
 	return p.change(r.Context(), s, func(s *storage.Session) bool {
 		now := time.Now()
 		isNew := clientID != "" && !slices.Contains(s.Clients, clientID)
-		if !isNew && now.Sub(s.SeenAt) < seenGrain {
+		if !isNew && now.Sub(s.SeenAt) < min(seenGrain, p.idle(*s)/4) {
 			return false
 		}
 		if isNew {
@@ -108,14 +109,18 @@ func (p *Pages) Join(r *http.Request, s storage.Session, clientID string) error 
 
 // used moves the idle end of a session on.
 func (p *Pages) used(s *storage.Session, now time.Time) {
-	idle := p.cfg.IdleLifetime
-	if s.Remembered {
-		idle = p.cfg.RememberLifetime
-	}
 	s.SeenAt = now
-	if s.IdleExpiresAt = now.Add(idle); s.IdleExpiresAt.After(s.ExpiresAt) {
+	if s.IdleExpiresAt = now.Add(p.idle(*s)); s.IdleExpiresAt.After(s.ExpiresAt) {
 		s.IdleExpiresAt = s.ExpiresAt
 	}
+}
+
+// idle is how long a session may be unused.
+func (p *Pages) idle(s storage.Session) time.Duration {
+	if s.Remembered {
+		return p.cfg.RememberLifetime
+	}
+	return p.cfg.IdleLifetime
 }
 
 // change applies a change to a session until it meets nobody else's.

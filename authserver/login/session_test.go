@@ -137,6 +137,27 @@ func TestJoinWritesOnlyWhatIsNew(t *testing.T) {
 	})
 }
 
+func TestWhereSessionsEndWithinAMinuteWhoeverUsesOneKeepsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.IdleLifetime = 20 * time.Second })
+		b := r.browser()
+		b.mustSignIn("alice", alicePassword)
+		for range 4 {
+			time.Sleep(10 * time.Second)
+			if err := r.pages.Join(requestOfBrowser(b), b.session(), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if who := b.who(); who != "alice" {
+			t.Errorf("a session in use is %q's", who)
+		}
+		time.Sleep(20 * time.Second)
+		if who := b.who(); who != "" {
+			t.Errorf("an unused session is %q's", who)
+		}
+	})
+}
+
 func TestJoinsAtOnceLoseNoClient(t *testing.T) {
 	r := newRig(t)
 	b := r.browser()

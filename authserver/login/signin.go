@@ -46,6 +46,9 @@ func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, ask Ask) {
 	outcome := attemptOutcome{status: http.StatusOK, username: ask.LoginHint}
 	if ask.Again {
 		outcome.username = ask.User.Username
+		if s, err := p.cookieSession(r); err == nil {
+			outcome.remember = s.Remembered // confirming a sign-in does not shorten it
+		}
 	}
 	p.showSignIn(w, r, ask, outcome)
 }
@@ -81,7 +84,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, form url.Values) 
 		return
 	}
 	outcome := attemptOutcome{username: form.Get("username"), remember: form.Get("remember") != ""}
-	user, err := p.authenticate(r, form.Get("username"), form.Get("password"))
+	user, err := p.authenticate(r, ask.Client.ID, form.Get("username"), form.Get("password"))
 	if err == nil {
 		var s storage.Session
 		if s, err = p.begin(w, r, user, outcome.remember); err == nil {
@@ -96,10 +99,11 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, form url.Values) 
 	p.showSignIn(w, r, ask, outcome)
 }
 
-// authenticate asks whether the password is right, and writes down how it went.
-func (p *Pages) authenticate(r *http.Request, username, password string) (storage.User, error) {
+// authenticate asks whether the password is right, and writes down how it went. clientID is who sent the person here, "" for
+// nobody.
+func (p *Pages) authenticate(r *http.Request, clientID, username, password string) (storage.User, error) {
 	address := remoteAddress(r)
-	event := audit.Event{Address: address.String()}
+	event := audit.Event{ClientID: clientID, Address: address.String()}
 	user, err := p.passwords.Authenticate(r.Context(), credential.Attempt{Username: username, Password: password, Address: address})
 	throttled := (*credential.ThrottledError)(nil)
 	switch {

@@ -372,6 +372,26 @@ func TestTheHintAndTheUserWhoMustSignInAgainFillTheField(t *testing.T) {
 	wantText(t, b.post("/login", form), "Confirm that it is you", "signed in as Alice Liddell")
 }
 
+func TestConfirmingASignInDoesNotMakeTheBrowserForgetIt(t *testing.T) {
+	r := newRig(t)
+	const box = `name="remember" value="1" checked`
+	for remember, checked := range map[string]bool{"": false, "1": true} {
+		b := r.browser()
+		b.mustSignIn("alice", alicePassword, "remember", remember)
+		r.ask = func(w http.ResponseWriter, req *http.Request) {
+			_, u, _ := r.pages.SignedIn(req)
+			r.pages.SignIn(w, req, Ask{Client: testClient(), Continue: request, RedirectURI: redirectURI, User: u, Again: true})
+		}
+		if page := b.get(request); strings.Contains(page.text, box) != checked {
+			t.Errorf("signed in with remember=%q: %s", remember, page.text)
+		}
+	}
+	// It is the box of this browser, and a new one starts without.
+	if page := r.browser().get(request); strings.Contains(page.text, box) {
+		t.Error("a stranger's box is checked")
+	}
+}
+
 func TestDevelopmentModeSaysSo(t *testing.T) {
 	for _, dev := range []bool{true, false} {
 		b := newRig(t, func(c *Config) { c.DevMode = dev }).browser()

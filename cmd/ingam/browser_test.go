@@ -31,6 +31,7 @@ var scenarios = []string{
 	"signing out of the first application ends both",
 	"signing out of the second application ends both",
 	"who denies consent comes back to the application, which says so, and is asked again",
+	"an application that signs people in in a popup hears from it",
 	"two tabs that refresh at once both go on",
 	// mistakes.mjs
 	"a wrong password: a message, the username is kept, the password is not",
@@ -64,7 +65,7 @@ var scenarios = []string{
 }
 
 // browserPeople is how many users there are for scenarios that need one of their own.
-const browserPeople = 24
+const browserPeople = 32
 
 // browserLine is one line that run.mjs prints: a scenario, or at the end the counts.
 type browserLine struct {

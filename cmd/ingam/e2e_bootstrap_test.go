@@ -7,7 +7,7 @@ import (
 
 // L14: a new server has no user, no client and no password that anybody else could know, and prints none at its first
 // start or its second. Whoever may write to its socket makes the first user.
-func TestANewServerHasNobodyInItAndPrintsNoPassword(t *testing.T) {
+func TestANewServerHasNobodyInItAndTellsNoSecret(t *testing.T) {
 	s := prepareServer(t)
 	for range 2 {
 		s.start(t)

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -33,7 +34,7 @@ func leaveOut(t *testing.T, what string, why ...any) {
 }
 
 // installed returns a folder that install has filled, made once for each content of the lock file and each version of
-// the interpreter. It appears whole or not at all.
+// the interpreter.
 func installed(t *testing.T, what, lockFile, interpreter string, install func(ctx context.Context, dir string) error) string {
 	t.Helper()
 	lock, err := os.ReadFile(lockFile)
@@ -44,12 +45,24 @@ func installed(t *testing.T, what, lockFile, interpreter string, install func(ct
 	if err != nil {
 		leaveOut(t, what, interpreter, " does not run: ", err)
 	}
-	sum := sha256.Sum256(slices.Concat(lock, []byte(interpreter), version))
+	return madeOnce(t, what, lockFile, slices.Concat(lock, []byte(interpreter), version), install)
+}
+
+// making has a lock for each folder, so that tests that run at once wait for each other and not for other folders.
+var making sync.Map
+
+// madeOnce returns a folder for caches that install has filled, one for each key. It appears whole or not at all.
+func madeOnce(t *testing.T, what, from string, key []byte, install func(ctx context.Context, dir string) error) string {
+	t.Helper()
+	sum := sha256.Sum256(key)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = t.TempDir() // a machine without a home installs it each time
 	}
 	dir := filepath.Join(cache, "ingam-test", what+"-"+hex.EncodeToString(sum[:8]))
+	lock, _ := making.LoadOrStore(dir, new(sync.Mutex))
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
@@ -65,9 +78,9 @@ func installed(t *testing.T, what, lockFile, interpreter string, install func(ct
 	defer done()
 	begun := time.Now()
 	if err := install(ctx, fresh); err != nil {
-		leaveOut(t, what, "the packages in ", lockFile, " could not be installed: ", err)
+		leaveOut(t, what, "what ", from, " names could not be installed: ", err)
 	}
-	t.Logf("installed %s in %v", lockFile, time.Since(begun).Round(time.Millisecond))
+	t.Logf("installed %s in %v", from, time.Since(begun).Round(time.Millisecond))
 	// Another run may have been faster; what it made is the same.
 	if err := os.Rename(fresh, dir); err != nil {
 		if _, statErr := os.Stat(dir); statErr != nil {
@@ -156,35 +169,6 @@ func TestTheLockFilesNameNoRegistry(t *testing.T) {
 		}
 		if bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
 			t.Errorf("%s: make it with 'npm install --package-lock-only --omit-lockfile-registry-resolved=true'", folder)
-		}
-	}
-}
-
-func TestProgramsInJavaScriptUseTheServerWithOpenidClientAndJose(t *testing.T) {
-	t.Parallel()
-	node, modules := nodeModules(t)
-	_, facts := spawnDev(t)
-	// Node looks for packages beside the file that imports them.
-	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	script, err := os.ReadFile(filepath.Join(foreign, "js", "clients.test.mjs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, filepath.Join(dir, "clients.test.mjs"), string(script))
-	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=tap", "clients.test.mjs")
-	cmd.Dir = dir
-	cmd.Env = append(plainEnvironment(), "ISSUER="+facts.Issuer, "API="+facts.Resource, "AUDIENCE="+devResourceID,
-		"WEB_SECRET="+demoWebSecret, "SERVICE_SECRET="+demoServiceSecret)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !regexp.MustCompile(`(?m)^# pass [1-9]`).Match(out) || !bytes.Contains(out, []byte("\n# skipped 0\n")) {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "ok ") {
-			t.Log(strings.TrimSpace(line))
 		}
 	}
 }

@@ -14,6 +14,15 @@ async function guess(page, who) {
   return answer
 }
 
+// pressTwice presses a button again while the first answer is under way. (A double click is one submission to Chromium.)
+async function pressTwice(page, button) {
+  const box = await button.boundingBox()
+  const press = () => page.mouse.click(box.x + box.width / 2, box.y + box.height / 2)
+  await press()
+  await page.waitForTimeout(150)
+  await press()
+}
+
 export const scenarios = {
   'a wrong password: a message, the username is kept, the password is not': async (watch) => {
     watch.expectStatus(401)
@@ -60,7 +69,7 @@ export const scenarios = {
       const [page, who] = [await watch.page({ javaScriptEnabled }), person()]
       // An answer that takes a while is what makes people press twice.
       await page.route((url) => ['/login', '/consent'].includes(url.pathname) && url.origin === at.issuer, async (route) => {
-        await new Promise((done) => setTimeout(done, 300))
+        await new Promise((done) => setTimeout(done, 500))
         await route.continue()
       })
       const posts = []
@@ -68,12 +77,11 @@ export const scenarios = {
       await page.goto(at.web)
       await page.locator('#login').click()
       await fillIn(page, who)
-      await submit(page).dblclick()
+      await pressTwice(page, submit(page))
       await allow(page).waitFor()
-      await allow(page).dblclick()
+      await pressTwice(page, allow(page))
       await isIn(page, who)
-      if (javaScriptEnabled) assert.deepEqual(posts, ['/login', '/consent'])
-      else assert.deepEqual([...new Set(posts)], ['/login', '/consent'])
+      assert.deepEqual(posts, javaScriptEnabled ? ['/login', '/consent'] : ['/login', '/login', '/consent', '/consent'])
     }
   },
 
