@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ingam/ingam/storage"
 )
 
 // OIDC Core §3.1: the whole way of the authorization code flow.
@@ -200,6 +202,12 @@ func TestEachResponseModeCarriesTheSameAnswer(t *testing.T) {
 		if csp := post.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "https://modes.example.test") || strings.Contains(csp, "unsafe") {
 			t.Errorf("form_post: CSP %q", csp)
 		}
+	}
+	// Also what is refused before anything else is looked at.
+	r.changeClient("modes", func(c *storage.Client) { c.RequirePAR = true })
+	early := p.authorize(request("modes", cb, "response_mode", "form_post"))
+	if fields := p.form(early, cb).fields; fields.Get("error") != "invalid_request" || fields.Get("state") != "st" || fields.Get("iss") != issuer {
+		t.Errorf("form_post: %v", fields)
 	}
 	// A registered query stays (RFC 6749 §3.1.2).
 	got := p.code(request("rp", rpRedirect+"?own=1"))
@@ -439,4 +447,118 @@ func TestAConfidentialClientMayDoWithoutPKCE(t *testing.T) {
 	c.RequirePKCE = true
 	must(t, r.store.ReplaceClient(t.Context(), c))
 	p.wantError(p.authorize(request("rp", rpRedirect, none...)), rpRedirect, "invalid_request")
+}
+
+// Who looks with HEAD whether an address is there uses up nothing.
+func TestAHeadRequestMakesNoCode(t *testing.T) {
+	r, store := tapped(t)
+	r.seedSignIn()
+	p := r.person()
+	q := request("rp", rpRedirect)
+	p.code(q)
+	asked := store.record()
+	res := p.send(httptest.NewRequest(http.MethodHead, "/oauth2/auth?"+q.Encode(), nil))
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, POST" || res.Header.Get("Location") != "" || len(*asked) > 0 {
+		t.Errorf("%d, Allow %q, to %q, store %v", res.StatusCode, res.Header.Get("Allow"), res.Header.Get("Location"), *asked)
+	}
+	p.atClient(p.authorize(q), rpRedirect)
+}
+
+// A18: what a user allowed a client that is gone is not allowed to the next one of the same id.
+func TestConsentToAnEarlierClientOfTheSameIDIsNotInherited(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	p := r.person()
+	more := request("rp", rpRedirect, "scope", "openid profile email phone")
+	p.code(more)
+	c, err := r.store.Client(t.Context(), "rp")
+	must(t, err)
+	must(t, r.store.DeleteClient(t.Context(), "rp"))
+	time.Sleep(2 * time.Millisecond)
+	c.CreatedAt = time.Now()
+	must(t, r.store.CreateClient(t.Context(), c))
+	time.Sleep(2 * time.Millisecond)
+
+	less := request("rp", rpRedirect, "scope", "openid")
+	pg := p.authorize(less)
+	if !pg.has("/consent") {
+		t.Fatalf("the new client is not asked about: %s", pg.at)
+	}
+	p.atClient(p.allow(pg), rpRedirect)
+	p.atClient(p.authorize(less), rpRedirect)
+	if pg := p.authorize(more); !pg.has("/consent") {
+		t.Errorf("the new client got what only the old one was allowed: %s", pg.at)
+	}
+}
+
+// A12: taking response_mode out of a request does not move the code to where the client does not want it.
+func TestAClientWithoutQueryNamesItsResponseMode(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	const uri = "https://modes.example.test/cb"
+	c, err := r.store.Client(t.Context(), "modes")
+	must(t, err)
+	c.ResponseModes = []string{"form_post"}
+	must(t, r.store.ReplaceClient(t.Context(), c))
+	p := r.person()
+	pg := p.signInAt(p.authorize(request("modes", uri, "response_mode", "form_post")), "alice", "wonderland")
+	if code := p.form(pg, uri).fields.Get("code"); code == "" {
+		t.Errorf("no code: %s", pg.raw)
+	}
+	p.wantError(p.authorize(request("modes", uri)), uri, "invalid_request")
+	p.wantError(p.authorize(request("modes", uri, "response_mode", "query")), uri, "invalid_request")
+}
+
+// A17: a sign-in that answered max_age once does not answer it again when it has grown too old.
+func TestAProofForMaxAgeCountsOnce(t *testing.T) {
+	bubble(t, func(t testing.TB, r *rig) {
+		r.seedSignIn()
+		p := r.person()
+		const uri = "https://ours.example.test/cb"
+		pg := p.authorize(request("ours", uri, "max_age", "60"))
+		res := p.send(p.post(p.form(pg, "/login"), "username", "alice", "password", "wonderland"))
+		back := strings.TrimPrefix(res.Header.Get("Location"), issuer)
+		p.atClient(p.open(back), uri)
+		p.atClient(p.open(back), uri) // young enough without a proof
+		time.Sleep(5 * time.Minute)
+		if pg := p.open(back); !pg.has("/login") {
+			t.Errorf("a sign-in of five minutes ago: %s", pg.at)
+		}
+	})
+}
+
+// A16: a long request does not make a page many times as long.
+func TestManyLocalesDoNotBlowUpThePage(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	q := request("rp", rpRedirect, "ui_locales", "ko "+strings.Repeat("a ", 7000))
+	res := r.do(get("/oauth2/auth?" + q.Encode()))
+	if res.StatusCode != http.StatusOK || !strings.Contains(res.raw, `lang="ko"`) || len(res.raw) > 7*len(q.Encode()) {
+		t.Errorf("%d, %d bytes for a request of %d", res.StatusCode, len(res.raw), len(q.Encode()))
+	}
+}
+
+// RFC 8252 §8.6: on a device any program can take a loopback port or the scheme of an app, so what was allowed before does
+// not answer for the person.
+func TestARequestOfAnAppOnADeviceIsNeverAnsweredWithoutThePerson(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	p := r.person()
+	const uri = "http://127.0.0.1:5000/callback"
+	p.code(request("app", uri))
+	p.wantError(p.authorize(request("app", uri, "prompt", "none")), uri, "consent_required")
+	if pg := p.authorize(request("app", uri)); !pg.has("/consent") {
+		t.Errorf("nobody is asked: %s", pg.at)
+	}
+	p.code(request("spa", spaURI)) // its redirect URI is proof enough
+	p.atClient(p.authorize(request("spa", spaURI, "prompt", "none")), spaURI)
+}
+
+// What is kept of a request is bounded.
+func TestALongNonceAndOddNamesOfClaimsAreNotKept(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	p := r.person()
+	p.wantError(p.authorize(request("rp", rpRedirect, "nonce", strings.Repeat("n", 1025))), rpRedirect, "invalid_request")
+	p.code(request("rp", rpRedirect, "nonce", strings.Repeat("n", 1024), "claims", `{"userinfo":{"`+strings.Repeat("c", 65)+`":null,"email":null}}`))
+	c, err := storage.Consents{Entries: r.store}.Consent(t.Context(), "usr_alice", "rp")
+	must(t, err)
+	if !slices.Equal(c.Claims, []string{"email"}) {
+		t.Errorf("kept %v", c.Claims)
+	}
 }

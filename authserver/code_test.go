@@ -341,3 +341,61 @@ func TestAStoreThatFailsIsToldToTheClient(t *testing.T) {
 		t.Errorf("no client known: %d at %s", pg.StatusCode, pg.at)
 	}
 }
+
+// L9: a code that is redeemed after the logout is worth nothing: its client would begin a session that no logout ends.
+func TestACodeEndsWithItsSession(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	p := r.person()
+	q := request("rp", rpRedirect)
+	before, after := p.code(q), p.code(q)
+	first := r.redeem("rp", "rp-secret", rpRedirect, before)
+	want(t, first, http.StatusOK, "")
+	sessions := storage.Sessions{Entries: r.store}
+	list, err := sessions.Of(t.Context(), "usr_alice", 10)
+	must(t, err)
+	for _, s := range list {
+		_, err := sessions.End(t.Context(), s.ID)
+		must(t, err)
+	}
+	want(t, r.redeem("rp", "rp-secret", rpRedirect, after), http.StatusBadRequest, "invalid_grant")
+	// What was redeemed before stays: this client is not registered for grants that end with the session.
+	again := r.do(basic(form("/oauth2/token", "grant_type", "refresh_token", "refresh_token", first.str("refresh_token")), "rp", "rp-secret"))
+	want(t, again, http.StatusOK, "")
+}
+
+// A8: what anybody can push is not kept at any length.
+func TestAPushedRequestOfAPublicClientIsBounded(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	push := func(client, uri, secret string, size int) response {
+		req := form("/oauth2/par", "client_id", client, "redirect_uri", uri, "response_type", "code", "code_challenge", challenge(verifier),
+			"code_challenge_method", "S256", "x_of_the_client", strings.Repeat("n", size))
+		if secret != "" {
+			req = basic(req, client, secret)
+		}
+		return r.do(req)
+	}
+	want(t, push("spa", spaURI, "", 15<<10), http.StatusCreated, "")
+	want(t, push("spa", spaURI, "", 16<<10), http.StatusBadRequest, "invalid_request")
+	want(t, push("rp", rpRedirect, "rp-secret", 16<<10), http.StatusCreated, "")
+}
+
+// RFC 9126 §7: what a stranger can have kept here is bounded.
+func TestAnAddressPushesOnlySoMuchAsAPublicClient(t *testing.T) {
+	bubble(t, func(t testing.TB, r *rig) {
+		r.seedSignIn()
+		push := func() response {
+			return r.do(form("/oauth2/par", "client_id", "spa", "redirect_uri", spaURI, "response_type", "code",
+				"code_challenge", challenge(verifier), "code_challenge_method", "S256"))
+		}
+		for range 300 {
+			want(t, push(), http.StatusCreated, "")
+		}
+		res := push()
+		want(t, res, http.StatusTooManyRequests, "temporarily_unavailable")
+		if res.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		time.Sleep(100 * time.Millisecond)
+		want(t, push(), http.StatusCreated, "")
+	})
+}

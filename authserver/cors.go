@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ingam/ingam/storage"
@@ -44,25 +45,57 @@ func (s *Server) allowsOrigin(ctx context.Context, origin string) bool {
 // whole list, and strangers must not have it read anew for each of theirs.
 const originsEvery = 2 * time.Second
 
+// originsWithin is how long reading the list may take.
+const originsWithin = 5 * time.Second
+
 // origins are those of all public clients: where their redirect URIs lead, and what they are registered for beside. The
 // zero value is ready. Safe for concurrent use.
 type origins struct {
-	mu   sync.Mutex
+	reading sync.Mutex // held by the one who reads the list
+	known   atomic.Pointer[originList]
+}
+
+// originList is the list as it was at a time.
+type originList struct {
 	read time.Time
 	all  map[string]bool
 }
 
-// has answers by the list of a moment ago. A store that is away leaves the list as it was.
+// has answers by the list of a moment ago. A store that is away leaves the list as it was. While one request reads it,
+// the others go by the old list; only where there is none yet they wait.
 func (o *origins) has(ctx context.Context, clients storage.Clients, origin string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.all == nil || time.Since(o.read) >= originsEvery {
-		if all, err := readOrigins(ctx, clients); err == nil {
-			o.all = all
-		}
-		o.read = time.Now()
+	known := o.known.Load()
+	switch {
+	case known == nil:
+		o.reading.Lock()
+		known = o.renew(ctx, clients)
+		o.reading.Unlock()
+	case time.Since(known.read) >= originsEvery && o.reading.TryLock():
+		known = o.renew(ctx, clients)
+		o.reading.Unlock()
 	}
-	return o.all[origin]
+	return known.all[origin]
+}
+
+// renew reads the list unless somebody else just has. The list is for everybody: that this browser gives up must not end
+// the reading of it.
+func (o *origins) renew(ctx context.Context, clients storage.Clients) *originList {
+	known := o.known.Load()
+	if known != nil && time.Since(known.read) < originsEvery {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), originsWithin)
+	defer cancel()
+	fresh := &originList{}
+	if known != nil {
+		fresh.all = known.all
+	}
+	if all, err := readOrigins(ctx, clients); err == nil {
+		fresh.all = all
+	}
+	fresh.read = time.Now()
+	o.known.Store(fresh)
+	return fresh
 }
 
 func readOrigins(ctx context.Context, clients storage.Clients) (map[string]bool, error) {

@@ -1,12 +1,16 @@
 package authserver_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ingam/ingam/authserver"
+	"github.com/ingam/ingam/storage"
 )
 
 func withOrigins(origins ...string) option {
@@ -113,4 +117,60 @@ func TestMetadataAndKeysAreReadableFromEveryOrigin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// listing is a store whose list of clients a test can hold up.
+type listing struct {
+	storage.Store
+	hold chan struct{}
+}
+
+func (s *listing) Clients(ctx context.Context, after string, limit int) ([]storage.Client, error) {
+	if s.hold != nil {
+		select {
+		case <-s.hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Store.Clients(ctx, after, limit)
+}
+
+// The list of origins is for everybody: neither strangers who give up nor a store that hangs keep it from the others.
+func TestTheListOfOriginsIsRenewedWhoeverGivesUp(t *testing.T) {
+	const old, fresh = "https://spa.example.test", "https://new.example.test"
+	var s *listing
+	bubble(t, func(t testing.TB, r *rig) {
+		r.seedSignIn()
+		ask := func(ctx context.Context, origin string) bool {
+			return r.do(preflight("/oauth2/token", origin).WithContext(ctx)).Header.Get("Access-Control-Allow-Origin") != ""
+		}
+		if !ask(t.Context(), old) || ask(t.Context(), fresh) {
+			t.Fatal("the origin of a redirect URI is not allowed")
+		}
+		r.changeClient("spa", func(c *storage.Client) { c.RedirectURIs = []string{fresh + "/callback"} })
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		time.Sleep(2 * time.Second)
+		ask(gone, old)
+		if ask(t.Context(), old) || !ask(t.Context(), fresh) {
+			t.Error("a request that was given up keeps the old list")
+		}
+
+		time.Sleep(2 * time.Second)
+		s.hold = make(chan struct{})
+		done := make(chan bool)
+		go func() { done <- ask(context.Background(), fresh) }()
+		synctest.Wait() // it waits for the store
+		if !ask(t.Context(), fresh) {
+			t.Error("the old list is not answered from while the store hangs")
+		}
+		close(s.hold)
+		if !<-done {
+			t.Error("the one who read the list has no answer")
+		}
+	}, withStore(func(inner storage.Store) storage.Store { s = &listing{Store: inner}; return s }))
 }

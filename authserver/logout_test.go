@@ -92,6 +92,27 @@ func TestALogoutThatAnybodyCouldSendIsAQuestion(t *testing.T) {
 }
 
 // OIDC Back-Channel Logout §2.4 to §2.6: the client hears of it, from whichever node, and once.
+func TestALogoutIsTheSameInAnotherLanguage(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	r.seedLogout("")
+	p := r.person()
+	p.code(request("ours", oursURI))
+	q := url.Values{"client_id": {"ours"}, "post_logout_redirect_uri": {"https://ours.example.test/bye"}, "state": {"s"}}
+	pg := p.open("/oauth2/logout?" + q.Encode())
+	pg = p.submit(p.form(pg, "/language"), "language", "ko")
+	if pg.Header.Get("Content-Language") != "ko" || !strings.Contains(pg.text, "Ours") {
+		t.Errorf("at %s in %s: %s", pg.at, pg.Header.Get("Content-Language"), pg.text)
+	}
+	pg = p.submit(p.form(pg, "/language"), "language", "en") // and back
+	if pg = p.submit(p.form(pg, "/logout")); pg.at != "https://ours.example.test/bye?state=s" {
+		t.Errorf("the browser is at %s (%d)", pg.at, pg.StatusCode)
+	}
+	// Once more, with nobody to ask: the ticket in the address asks for nothing that the request did not.
+	if pg := p.open("/oauth2/logout?" + q.Encode()); pg.at != "https://ours.example.test/bye?state=s" {
+		t.Errorf("the browser is at %s (%d)", pg.at, pg.StatusCode)
+	}
+}
+
 func TestTheClientHearsOfALogoutByTheBackChannel(t *testing.T) {
 	got := make(chan string, 10)
 	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

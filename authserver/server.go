@@ -83,6 +83,13 @@ func (s *Server) furnish() (err error) {
 	}
 	subjects := oidc.Subjects{Keys: deps.Keys}
 	s.courier = oidc.NewCourier(cfg.Issuer, deps.Store, deps.Keys, deps.Outbound, deps.Log)
+	s.courier.Audit = func(ctx context.Context, told oidc.Told) {
+		event := audit.Event{Name: audit.LogoutDelivered, ClientID: told.ClientID, UserID: told.Subject, Reason: told.Reason}
+		if !told.Delivered {
+			event.Name = audit.LogoutFailed
+		}
+		deps.Audit.Record(ctx, event)
+	}
 	s.logout = &oidc.Logout{
 		Issuer: cfg.Issuer, Store: deps.Store, Keys: deps.Keys, Subjects: subjects, Pages: logoutPages{s.pages},
 		Courier: s.courier, Log: deps.Log,
@@ -140,7 +147,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/oauth2/token", s.api("POST", s.engine.ServeToken))
 	mux.Handle("/oauth2/revoke", s.api("POST", s.engine.ServeRevoke))
 	mux.Handle("/oauth2/par", s.api("POST", s.engine.ServePushed))
-	mux.Handle("/userinfo", s.api("GET, POST", s.userInfo.ServeUserInfo))
+	mux.Handle("/userinfo", s.api("GET, HEAD, POST", s.userInfo.ServeUserInfo))
 	// Not for browsers: only confidential clients may ask.
 	mux.Handle("/oauth2/introspect", only("POST", s.engine.ServeIntrospect))
 
@@ -176,6 +183,10 @@ func (s *Server) login(page http.Handler) http.Handler {
 // from. The forms have a field against forgery as well, for browsers that do not.
 func (s *Server) form(next http.HandlerFunc) http.Handler {
 	protection := http.NewCrossOriginProtection()
+	// A proxy may send on another Host than the one that browsers ask for and name as Origin.
+	if issuer, err := url.Parse(s.cfg.Issuer); err == nil { // withDefaults has checked it
+		_ = protection.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host)
+	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.pages.Refuse(w, r, login.Refusal{
 			Status: http.StatusForbidden, Code: "invalid_request",

@@ -24,9 +24,12 @@ const (
 	scopeOfflineAccess = "offline_access"
 
 	// maxAuthorization bounds the query of an authorization request, in bytes: it becomes an address that browsers and
-	// servers have to take. maxState is for state, which we give back.
+	// servers have to take. maxState is for state, which we give back, maxNonce for nonce,
+	// which we keep and put into a token.
 	maxAuthorization = 16 << 10
 	maxState         = 8 << 10
+	maxNonce         = 1 << 10
+	maxClaimName     = 64
 	tooLong          = "The authorization request is longer than 16 KiB. Push it (RFC 9126), or make its state shorter."
 
 	// idTokenType is the typ of ID tokens, which come back as id_token_hint.
@@ -110,7 +113,7 @@ func (e *Engine) resolveParams(ctx context.Context, a *authorization) error {
 	uri := a.query.Get("request_uri")
 	if uri == "" {
 		if a.client.RequirePAR {
-			a.redirectURI = e.knownRedirectURI(a)
+			e.answerEarly(a)
 			return invalidRequest("This client must push its requests to /oauth2/par first (RFC 9126 section 6).")
 		}
 		return e.openRequestObject(ctx, a)
@@ -136,7 +139,7 @@ func (e *Engine) resolveParams(ctx context.Context, a *authorization) error {
 // is signed counts (RFC 9101 §5); for others what is not in the object may stand beside it (OIDC Core §6.1).
 func (e *Engine) openRequestObject(ctx context.Context, a *authorization) error {
 	object := a.params.Get("request")
-	a.redirectURI = e.knownRedirectURI(a) // where an error about the object may go
+	e.answerEarly(a) // an error about the object
 	if object == "" {
 		if a.client.RequireSignedRequest {
 			return invalidRequest("This client must send a signed request object (RFC 9101 section 10.5).")
@@ -180,12 +183,14 @@ func unsignedObject(header string) bool {
 	return err == nil && len(text) < 1024 && json.Unmarshal(text, &h) == nil && strings.EqualFold(h.Algorithm, "none")
 }
 
-// knownRedirectURI is the redirect URI of the parameters if it is registered, else "".
-func (e *Engine) knownRedirectURI(a *authorization) string {
+// answerEarly finds where, and in which response mode, an error may go that is found before the request is validated. What is
+// wrong with either is for validate to say.
+func (*Engine) answerEarly(a *authorization) {
+	a.redirectURI = ""
 	if uri := a.params.Get("redirect_uri"); registeredRedirect(a.client.RedirectURIs, uri) {
-		return uri
+		a.redirectURI = uri
+		_ = checkMode(a)
 	}
-	return ""
 }
 
 // registeredRedirect compares a redirect URI with those that are registered: character by character (RFC 9700 §2.1), but
@@ -223,6 +228,17 @@ func withoutLoopbackPort(uri string) (string, bool) {
 	return "http://" + host + rest[end:], true
 }
 
+// anybodyMayListen tells whether the answer goes to a place on the person's own device that other programs can take, for a
+// client that cannot prove who it is. RFC 8252 §8.6: such a request is not answered without the person, whatever they said
+// before.
+func (a *authorization) anybodyMayListen() bool {
+	if !a.client.Public || strings.HasPrefix(a.redirectURI, "https:") {
+		return false
+	}
+	_, loopback := withoutLoopbackPort(a.redirectURI)
+	return loopback || !strings.HasPrefix(a.redirectURI, "http:")
+}
+
 // needed is why somebody has to sign in.
 type needed int
 
@@ -232,7 +248,8 @@ const (
 	otherUser                   // somebody else is than the one the client means
 )
 
-// needsSignIn decides whether a person has to sign in, 0 if not. used tells that it would have been needed without the proof.
+// needsSignIn decides whether a person has to sign in, 0 if not. used tells that the
+// proof was needed, or can be later.
 func (a *authorization) needsSignIn(
 	subjects Subjects, s storage.Session, u storage.User, proven Proven, now time.Time,
 ) (reason needed, used bool) {
@@ -251,7 +268,8 @@ func (a *authorization) needsSignIn(
 		}
 		return 0, true
 	}
-	return 0, false
+	// A sign-in that is young enough today is not when the same address is loaded again: its proof counts once as well.
+	return 0, a.maxAge != nil && proven.SignedIn
 }
 
 // wantsAnother tells whether the client means somebody else than sub, by a hint or by a claim (OIDC Core §5.5.1).
@@ -333,7 +351,7 @@ func parseClaims(text string, allowed func(name string) bool) (c requestedClaims
 			return c, errClaims
 		}
 		for name, member := range members {
-			if c.special(name, member) || !allowed(name) {
+			if c.special(name, member) || len(name) > maxClaimName || !allowed(name) {
 				continue
 			}
 			*part.into = append(*part.into, name)
@@ -347,8 +365,11 @@ func parseClaims(text string, allowed func(name string) bool) (c requestedClaims
 func (c *requestedClaims) special(name string, m *claimRequest) bool {
 	switch name {
 	case "sub":
-		if m != nil {
-			c.subject, _ = m.Value.(string)
+		if m == nil {
+			break
+		}
+		if text, ok := m.Value.(string); ok { // the other half of the parameter may name it
+			c.subject = text
 		}
 	case "acr":
 		if m != nil && m.Essential {

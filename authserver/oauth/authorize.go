@@ -17,6 +17,8 @@ import (
 const (
 	authorizePath = "/oauth2/auth"
 	proofParam    = "ingam_proof"
+	// maxLocales bounds how many of a stranger's ui_locales go into a page.
+	maxLocales = 10
 )
 
 // Pages are what people see during an authorization request, and the browser sessions behind it.
@@ -92,12 +94,13 @@ func (e *Engine) ServeAuthorize(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "same-origin")
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 	case http.MethodPost:
 		e.authorizeByPost(w, r)
 		return
 	default:
-		w.Header().Set("Allow", "GET, HEAD, POST")
+		// HEAD is refused as well: who looks whether an address is there must not use up a code or a pushed request.
+		w.Header().Set("Allow", "GET, POST")
 		e.pages.Refuse(w, r, Refusal{
 			Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "This address takes GET and POST.",
 		})
@@ -161,6 +164,7 @@ func (e *Engine) decide(w http.ResponseWriter, r *http.Request, a *authorization
 		Client: a.client.Client, Continue: a.continueURL(), RedirectURI: a.redirectURI, LoginHint: a.params.Get("login_hint"),
 		Locales: strings.Fields(a.params.Get("ui_locales")), User: user,
 	}
+	ask.Locales = ask.Locales[:min(len(ask.Locales), maxLocales)]
 	reason, used := a.needsSignIn(e.subjects, s, user, proven, time.Now())
 	switch {
 	case reason == otherUser && proven.SignedIn:
@@ -347,9 +351,17 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 	return e.decide(w, r, a, consentGiven)
 }
 
-// remember keeps what was allowed.
+// remember keeps what was allowed. What an earlier client of the same id was allowed goes: nobody has said it to this one.
 func (e *Engine) remember(ctx context.Context, a *authorization, u storage.User) error {
-	err := storage.Consents{Entries: e.store}.Add(ctx, storage.Consent{
+	consents := storage.Consents{Entries: e.store}
+	before, err := consents.Consent(ctx, u.ID, a.client.ID)
+	if err == nil && outlived(before.GrantedAt, a.client.Client) {
+		err = consents.Remove(ctx, u.ID, a.client.ID)
+	}
+	if storage.IsFailure(err) {
+		return storeError(err)
+	}
+	err = consents.Add(ctx, storage.Consent{
 		UserID: u.ID, ClientID: a.client.ID, Scopes: a.scopes, Claims: a.claims.names(),
 		GrantedAt: time.Now().UTC().Truncate(time.Millisecond),
 	})
@@ -359,8 +371,7 @@ func (e *Engine) remember(ctx context.Context, a *authorization, u storage.User)
 	return nil
 }
 
-// askConsent asks the person where it has to; asked tells that it did. It takes offline_access away from a request whose
-// user has not allowed it (OIDC Core §11).
+// askConsent asks the person where it has to; asked tells that it did.
 func (e *Engine) askConsent(
 	w http.ResponseWriter, r *http.Request, a *authorization, s storage.Session, ask Ask, said consent,
 ) (asked bool, err error) {
@@ -377,7 +388,7 @@ func (e *Engine) askConsent(
 	}
 	ask.NewScopes = slices.DeleteFunc(slices.Clone(a.scopes), func(s string) bool { return slices.Contains(before.Scopes, s) })
 	newClaims := slices.DeleteFunc(a.claims.names(), func(s string) bool { return slices.Contains(before.Claims, s) })
-	if err == nil && len(ask.NewScopes) == 0 && len(newClaims) == 0 && !a.prompts("consent") {
+	if err == nil && len(ask.NewScopes) == 0 && len(newClaims) == 0 && !a.prompts("consent") && !a.anybodyMayListen() {
 		return false, nil
 	}
 	if a.prompts("none") {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -28,6 +29,31 @@ func (e *Engine) ServePushed(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, body)
 }
 
+// spendPush bounds how much a stranger can have kept: as a public client anybody can push.
+func (e *Engine) spendPush(r *http.Request, c *client) error {
+	if !c.Public {
+		return nil
+	}
+	wait, err := e.store.Spend(r.Context(), storage.Budget{
+		Key: "push/" + remoteAddress(r).String(), Burst: pushBurst, Every: pushEvery,
+	})
+	switch {
+	case err != nil:
+		return storeError(err)
+	case wait > 0:
+		answer := tooManyRequests(wait)
+		answer.Description = "Too many pushed requests from this address. Wait as long as the Retry-After header says."
+		return answer
+	}
+	return nil
+}
+
+// What one address may push as a public client: so much at once, then one more each so long.
+const (
+	pushBurst = 300
+	pushEvery = 100 * time.Millisecond
+)
+
 func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.URL.RawQuery != "" {
 		return nil, invalidRequest("This endpoint takes its parameters in the body, never in the URL (RFC 9126 section 2.1).")
@@ -38,6 +64,9 @@ func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	authenticated, err := e.authenticateClient(r.Context(), r, form)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.spendPush(r, authenticated.(*client)); err != nil {
 		return nil, err
 	}
 	if form.Has("request_uri") {
@@ -56,8 +85,12 @@ func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err == nil {
 		err = e.validate(r.Context(), a)
 	}
-	if err == nil && len(a.params.Encode()) > 4*maxAuthorization {
-		err = invalidRequest(tooLong)
+	limit := 4 * maxAuthorization
+	if a.client.Public {
+		limit = maxAuthorization // anybody can push as a public client, and it is kept for 90 seconds
+	}
+	if err == nil && len(a.params.Encode()) > limit {
+		err = invalidRequest(fmt.Sprintf("The request is longer than %d KiB.", limit>>10))
 	}
 	if page := (*pageError)(nil); errors.As(err, &page) {
 		return nil, invalidRequest(page.Description)

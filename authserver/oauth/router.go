@@ -308,9 +308,10 @@ func (e *Engine) rotate(ctx context.Context, sess *session) error {
 	return sess.refusal()
 }
 
-// sessionHolds answers storage.ErrNotFound for a grant that ends with its browser session, when that has ended.
+// sessionHolds answers storage.ErrNotFound for a grant that ends with its browser session, when that has ended. So does
+// every grant that is still a code: its client would begin a session after it has been told of the logout.
 func (e *Engine) sessionHolds(ctx context.Context, g storage.Grant) error {
-	if !g.SessionBound {
+	if !g.SessionBound && (g.Generation > 0 || g.SessionID == "") {
 		return nil
 	}
 	_, err := storage.Sessions{Entries: e.store}.Session(ctx, g.SessionID)

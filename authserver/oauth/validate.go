@@ -75,6 +75,8 @@ func checkForm(a *authorization) error {
 	case len(a.params.Get("state")) > maxState:
 		a.params.Del("state")
 		return invalidRequest(fmt.Sprintf("The state is longer than %d bytes.", maxState))
+	case len(a.params.Get("nonce")) > maxNonce:
+		return invalidRequest(fmt.Sprintf("The nonce is longer than %d bytes.", maxNonce))
 	case a.params.Has("registration"):
 		return authorizationError("registration_not_supported", "The parameter registration is not supported (OIDC Core section 7.2.1).")
 	}
@@ -90,6 +92,9 @@ func checkMode(a *authorization) error {
 	a.mode = "query"
 	mode := a.params.Get("response_mode")
 	switch {
+	case mode == "" && !slices.Contains(allowed, a.mode):
+		// OAuth 2.0 Multiple Response Types §2.1: the default is query, which this client does not want codes in.
+		return invalidRequest("The response_mode is required: this client is not registered for query, the default.")
 	case mode == "":
 	case !slices.Contains([]string{"query", "form_post", "fragment"}, mode):
 		return invalidRequest("The response_mode is not one of query, form_post, fragment.")

@@ -54,6 +54,9 @@ type Poster interface {
 //
 // Make one with [NewCourier] and call Run once.
 type Courier struct {
+	// Audit, if not nil, hears what became of each logout token. Set it before Run.
+	Audit func(ctx context.Context, told Told)
+
 	issuer  string
 	outbox  storage.Outbox
 	clients storage.Clients
@@ -61,6 +64,13 @@ type Courier struct {
 	poster  Poster
 	log     *slog.Logger
 	kick    chan struct{}
+}
+
+// Told is what became of a logout token: a client took it, or was given up, and why.
+type Told struct {
+	ClientID, Subject string
+	Delivered         bool
+	Reason            string
 }
 
 // NewCourier answers a courier; log may be nil.
@@ -176,7 +186,7 @@ func (c *Courier) try(ctx context.Context, d storage.Delivery) {
 	before := d
 	d.URI = client.BackchannelLogoutURI // as it is registered now: it may have been put right
 	d.Attempts++
-	d.NextAt = time.Now().Add(leaseFor)
+	waitUntil(&d, time.Now().Add(leaseFor))
 	if err := c.outbox.Replace(ctx, d); err != nil {
 		return // another node has it, or the store does not answer and it is still due
 	}
@@ -232,18 +242,26 @@ func (c *Courier) record(ctx context.Context, d storage.Delivery, status int, er
 	// client refuses, and it would refuse the next one as well.
 	if err == nil && (status == http.StatusOK || status == http.StatusNoContent) {
 		c.finish(ctx, c.outbox.Done(ctx, d.ID), d)
+		c.tell(ctx, Told{ClientID: d.ClientID, Subject: d.Subject, Delivered: true})
 		return
 	}
 	now := time.Now()
 	d.LastError = deliveryError(status, err)
-	d.NextAt = now.Add(pause(d.ID, d.Attempts))
+	waitUntil(&d, now.Add(pause(d.ID, d.Attempts)))
 	if err == nil && status == http.StatusBadRequest || d.NextAt.After(d.CreatedAt.Add(deliveryLifetime)) {
 		d.Failed = true
 		d.ExpiresAt = now.Add(failedLifetime)
 		c.log.WarnContext(ctx, "a client was not told of a logout, and will not be",
 			"client_id", d.ClientID, "delivery", d.ID, "attempts", d.Attempts, "error", d.LastError)
+		c.tell(ctx, Told{ClientID: d.ClientID, Subject: d.Subject, Reason: fmt.Sprintf("given up at attempt %d", d.Attempts)})
 	}
 	c.finish(ctx, c.outbox.Replace(ctx, d), d)
+}
+
+func (c *Courier) tell(ctx context.Context, told Told) {
+	if c.Audit != nil {
+		c.Audit(ctx, told)
+	}
 }
 
 // finish logs that the end of a try could not be written down. Nothing is lost by it: the try is due again when its lease
@@ -252,6 +270,12 @@ func (c *Courier) finish(ctx context.Context, err error, d storage.Delivery) {
 	if storage.IsFailure(err) {
 		c.log.ErrorContext(ctx, "the end of a logout delivery could not be stored", "delivery", d.ID, "error", err)
 	}
+}
+
+// waitUntil says when a delivery is due again. The outbox lists first what the store would forget first, so its end moves on as
+// well: what waits for its next try stands behind what is due, however much a dead client makes wait.
+func waitUntil(d *storage.Delivery, next time.Time) {
+	d.NextAt, d.ExpiresAt = next, next.Add(deliveryLifetime+deliveryMargin)
 }
 
 // pause is how long to wait after so many attempts, with up to a quarter more so that what failed together is not tried

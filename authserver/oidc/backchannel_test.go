@@ -326,6 +326,64 @@ func TestASlowClientHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// What waits for its next try stands behind what is due: else a client that is down for a day hides all others' deliveries
+// as soon as it has more than are read at once.
+func TestWhatWaitsForItsNextTryStandsBehindWhatIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storeWithDeliveries(t, 3, "dead")
+		must(t, store.CreateClient(t.Context(), storage.Client{ID: "live", BackchannelLogoutURI: "https://live.test/"}))
+		p := &postman{answer: func(url string, _ int) (int, error) {
+			if url == "https://live.test/" {
+				return 400, nil
+			}
+			return 503, nil
+		}}
+		couriers(t, store, p, 1, nil)
+		time.Sleep(retryAfter[0] + retryAfter[1] + retryAfter[2] + time.Minute) // the next try is minutes away
+		now := time.Now()
+		must(t, storage.Outbox{Entries: store}.Add(t.Context(), storage.Delivery{
+			ID: "live", ClientID: "live", CreatedAt: now, NextAt: now, ExpiresAt: now.Add(deliveryLifetime + deliveryMargin),
+		}))
+		list := outbox(t, store)
+		if len(list) != 4 || list[0].ID != "live" {
+			t.Errorf("first of %d in the outbox is %s", len(list), list[0].ID)
+		}
+		for _, d := range list[1:] {
+			if d.Failed || d.Attempts < 3 || !d.NextAt.After(now) {
+				t.Errorf("%+v", d)
+			}
+		}
+		// What is given up stands behind everything.
+		time.Sleep(2 * pollEvery)
+		if list := outbox(t, store); list[len(list)-1].ID != "live" || !list[len(list)-1].Failed {
+			t.Errorf("last in the outbox is %+v", list[len(list)-1])
+		}
+	})
+}
+
+func TestTheAuditHearsWhatBecameOfEachLogoutToken(t *testing.T) {
+	for status, want := range map[int]Told{
+		200: {ClientID: "web", Subject: "usr_1", Delivered: true},
+		400: {ClientID: "web", Subject: "usr_1", Reason: "given up at attempt 1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storeWithDeliveries(t, 1, "web")
+			c := NewCourier(issuer, store, plainSigner{}, &postman{answer: func(string, int) (int, error) { return status, nil }}, nil)
+			var heard []Told
+			c.Audit = func(_ context.Context, told Told) { heard = append(heard, told) }
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { c.Run(ctx) })
+			time.Sleep(time.Minute)
+			stop()
+			running.Wait()
+			if len(heard) != 1 || heard[0] != want {
+				t.Errorf("%d: heard %+v, want %+v once", status, heard, want)
+			}
+		})
+	}
+}
+
 // slowPostman never gets an answer from one address.
 type slowPostman struct {
 	postman

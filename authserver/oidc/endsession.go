@@ -39,7 +39,7 @@ func wrongMethod() Refusal {
 func storeRefusal() Refusal {
 	return Refusal{
 		Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: time.Second,
-		Description: "The server cannot answer right now, and nobody was signed out. Try again in a moment.",
+		Description: "The server cannot answer right now. Try again in a moment.",
 	}
 }
 

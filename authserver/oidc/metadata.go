@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// passwordGrantNote is told to people who read the metadata; programs ignore unknown members (RFC 8414 §3.2).
-const passwordGrantNote = "The password grant is served only to clients registered for it. It hands the user's password " +
+// description is for people who read the metadata. The member is that of OpenID Federation §5.2.2: one of our own would be
+// as good (RFC 8414 §3.2), but the conformance suite warns of those it does not know.
+const description = "The password grant is served only to clients registered for it. It hands the user's password " +
 	"to the client and rules out stronger sign-in; RFC 9700 section 2.4 says that it must not be used. Register new " +
 	"clients for other grants."
 
@@ -64,7 +65,7 @@ type Metadata struct {
 	FrontchannelLogoutSupported        bool `json:"frontchannel_logout_supported"`
 	FrontchannelLogoutSessionSupported bool `json:"frontchannel_logout_session_supported"`
 
-	PasswordGrantNote string `json:"ingam_password_grant"`
+	Description string `json:"description"`
 }
 
 // NewMetadata answers the rendered document for an issuer whose tokens are signed with the given algorithms.
@@ -110,7 +111,7 @@ func NewMetadata(issuer string, algorithms []string) ([]byte, error) {
 		BackchannelLogoutSessionSupported:  true,
 		FrontchannelLogoutSupported:        true,
 		FrontchannelLogoutSessionSupported: true,
-		PasswordGrantNote:                  passwordGrantNote,
+		Description:                        description,
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
