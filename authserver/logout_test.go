@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/authserver"
+	"github.com/ingam/ingam/authserver/admin"
 	"github.com/ingam/ingam/authserver/outbound"
 	"github.com/ingam/ingam/storage"
 )
@@ -277,5 +278,47 @@ func TestOriginsOfPublicClientsMayCall(t *testing.T) {
 		if res := r.do(req); res.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s may read the authorization endpoint", origin)
 		}
+	}
+}
+
+// Whoever is disabled, removed or given a new password by the operator is signed out everywhere, and clients are told.
+func TestTheOperatorSignsPeopleOutEverywhere(t *testing.T) {
+	for name, do := range map[string]*http.Request{
+		"disabled":     httptest.NewRequest(http.MethodPost, "/admin/v1/users/alice/disable", strings.NewReader("{}")),
+		"new password": httptest.NewRequest(http.MethodPut, "/admin/v1/users/alice/password", strings.NewReader(`{"password":"a longer one"}`)),
+		"removed":      httptest.NewRequest(http.MethodDelete, "/admin/v1/users/alice", nil),
+	} {
+		r := newRig(t).seedSignIn()
+		r.seedLogout("https://ours.example.test/logout")
+		p := r.person()
+		p.code(request("ours", oursURI))
+		do.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		admin.New(admin.Config{Store: r.store, Hasher: testHasher(t), EndSessions: r.EndSessions}).ServeHTTP(rec, do)
+		if rec.Code >= 300 {
+			t.Fatalf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		p.wantError(p.authorize(request("ours", oursURI, "prompt", "none")), oursURI, "login_required")
+		told, err := storage.Outbox{Entries: r.store}.All(t.Context(), 10)
+		must(t, err)
+		sessions, err := storage.Sessions{Entries: r.store}.Of(t.Context(), "usr_alice", 10)
+		must(t, err)
+		if len(told) != 1 || told[0].ClientID != "ours" || len(sessions) != 0 {
+			t.Errorf("%s: outbox %v, sessions %v", name, told, sessions)
+		}
+	}
+}
+
+// People type the address of the server alone.
+func TestTheRootLeadsPeopleToTheirAccountAndProgramsNowhere(t *testing.T) {
+	r := newRig(t)
+	req := get("/")
+	if res := r.do(req); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a program: %d", res.StatusCode)
+	}
+	req = get("/")
+	req.Header.Set("Accept", "text/html,*/*")
+	if res := r.do(req); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "account" {
+		t.Errorf("a browser: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
 }

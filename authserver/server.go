@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -124,6 +125,11 @@ func (s *Server) furnish() (err error) {
 // Run does what nobody waits for, until ctx ends: it delivers logout tokens.
 func (s *Server) Run(ctx context.Context) { s.courier.Run(ctx) }
 
+// EndSessions ends all browser sessions of a user and has the clients behind them told (OIDC Back-Channel Logout).
+func (s *Server) EndSessions(ctx context.Context, userID string) error {
+	return s.logout.EndAllOf(ctx, userID, "")
+}
+
 // routes are the public addresses. They are relative to the path of the issuer, which middleware has cut off.
 func (s *Server) routes() (http.Handler, error) {
 	metadata, err := oidc.NewMetadata(s.cfg.Issuer, s.deps.Keys.Algorithms())
@@ -162,6 +168,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/account/", s.form(s.pages.ServeAccount))
 	mux.Handle("/language", s.form(s.pages.ServeLanguage))
 	mux.HandleFunc("/assets/", s.pages.ServeAsset)
+	mux.HandleFunc("/{$}", serveRoot)
 	mux.HandleFunc("/", serveNotFound)
 	return mux, nil
 }
@@ -212,6 +219,16 @@ func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	doc := s.deps.Keys.JWKS()
 	// RFC 7517 §8.5.2 registers the media type; clients that ask for application/json take it as well.
 	oidc.ServeDocument(w, r, "application/jwk-set+json", doc.Body, doc.ETag, doc.MaxAge)
+}
+
+// serveRoot leads people at browsers to their account.
+func serveRoot(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		serveNotFound(w, r)
+		return
+	}
+	w.Header().Set("Location", "account") // relative: the issuer may have a path
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // serveNotFound answers every address that is not ours.

@@ -22,6 +22,7 @@
 package admin
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -42,6 +43,9 @@ type Config struct {
 	Audit  *audit.Recorder
 	// Log receives failures of the store, once each; nil discards.
 	Log *slog.Logger
+	// EndSessions, if not nil, ends the browser sessions of a user and has the clients behind them told; see
+	// authserver.Server.EndSessions.
+	EndSessions func(ctx context.Context, userID string) error
 	// Source is the kind of store ("bolt", "redis"), for the first line of backups.
 	Source string
 	// SpoolDir, if not empty, is a folder of this server's own where a backup is written whole before it is sent. A store
@@ -55,6 +59,9 @@ type api struct {
 	hasher *credential.Hasher
 	audit  *audit.Recorder
 	log    *slog.Logger
+	// endSessions is Config.EndSessions.
+	endSessions func(ctx context.Context, userID string) error
+
 	source string
 	spool  string
 }
@@ -70,7 +77,9 @@ func New(c Config) http.Handler {
 	if c.Store == nil || c.Hasher == nil {
 		panic("admin.New: Config needs a Store and a Hasher")
 	}
-	a := &api{store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log, source: c.Source, spool: c.SpoolDir}
+	a := &api{
+		store: c.Store, hasher: c.Hasher, audit: c.Audit, log: c.Log, source: c.Source, spool: c.SpoolDir, endSessions: c.EndSessions,
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

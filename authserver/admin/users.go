@@ -90,6 +90,10 @@ func (a *api) removeUser(w http.ResponseWriter, r *http.Request) error {
 	if u.Source != "" {
 		return about(what, u.Source, storage.ErrReadOnly)
 	}
+	// Before: afterwards nobody could be found to try it again for.
+	if err := a.end(r, u); err != nil {
+		return err
+	}
 	if err := a.store.DeleteUser(r.Context(), u.ID); err != nil {
 		return about(what, u.Source, err)
 	}
@@ -171,9 +175,25 @@ func (a *api) changeUser(w http.ResponseWriter, r *http.Request, event audit.Nam
 			}
 			a.recordUser(r, event, u)
 		}
+		if event == audit.UserDisabled || event == audit.UserPasswordChanged {
+			if err := a.end(r, u); err != nil {
+				return err
+			}
+		}
 		return answer(w, http.StatusOK, viewUser(u))
 	}
 	return about("user "+r.PathValue("username"), "", storage.ErrConflict)
+}
+
+// end tells clients that the user's browser sessions are over. (For this server they are, by the epoch.)
+func (a *api) end(r *http.Request, u storage.User) error {
+	if a.endSessions == nil {
+		return nil
+	}
+	if err := a.endSessions(r.Context(), u.ID); err != nil {
+		return storeFailure(err)
+	}
+	return nil
 }
 
 // userOf reads the user that the path names.

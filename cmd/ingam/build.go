@@ -97,7 +97,9 @@ func build(
 	if c.StorageDriver != driverRedis {
 		spool = c.DataDir
 	}
-	in.admin = admin.New(admin.Config{Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver, SpoolDir: spool})
+	in.admin = admin.New(admin.Config{
+		Store: all, Hasher: hasher, Audit: recorder, Log: log, Source: c.StorageDriver, SpoolDir: spool, EndSessions: public.EndSessions,
+	})
 	// On the socket the file mode decides who may administer; over TCP a token does, and without one the API is not there.
 	var overTCP http.Handler
 	if c.Admin.Token != "" {

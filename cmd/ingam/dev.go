@@ -124,7 +124,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	defer ports.close() // once more does no harm
 	facts := ports.facts(o)
-	c.Issuer, c.CORSOrigins = facts.Issuer, facts.Apps.origins()
+	c.Issuer, c.CORSOrigins, c.Branding.Name = facts.Issuer, facts.Apps.origins(), "Ingam"
 	in, err := build(ctx, c, staticRecords{}, func(s storage.Store) error {
 		if err := seed(ctx, s); err != nil {
 			return err

@@ -83,7 +83,7 @@ func (v *visitor) mustVisit(t *testing.T, address, redirect string) url.Values {
 
 // visit opens an address and does what the pages ask.
 func (v *visitor) visit(ctx context.Context, address string) (landing, error) {
-	var l landing
+	l := landing{Asked: []string{}}
 	method, body := http.MethodGet, url.Values(nil)
 	for range 20 {
 		at, err := url.Parse(address)
@@ -94,25 +94,24 @@ func (v *visitor) visit(ctx context.Context, address string) (landing, error) {
 			l.URL, l.Form = address, body
 			return l, nil
 		}
-		resp, page, err := v.send(ctx, method, at, body)
+		got, to, err := v.send(ctx, method, at, body)
 		if err != nil {
 			return l, err
 		}
-		if to, err := resp.Location(); err == nil {
+		if to != nil {
 			address, method, body = to.String(), http.MethodGet, nil
 			continue
 		}
-		action, fields, err := v.answer(page)
+		action, fields, err := v.fill(got.body)
 		if err != nil {
 			return l, err
 		}
 		// The same form twice means that the answer was not taken.
 		if action == "" || slices.Contains(l.Asked, action) {
-			l.Status, l.Page = resp.StatusCode, page
+			l.Status, l.Page = got.status, got.body
 			return l, nil
 		}
-		to, err := at.Parse(action)
-		if err != nil {
+		if to, err = at.Parse(action); err != nil {
 			return l, err
 		}
 		l.Asked = append(l.Asked, action)
@@ -121,11 +120,11 @@ func (v *visitor) visit(ctx context.Context, address string) (landing, error) {
 	return l, fmt.Errorf("the visit goes round in circles, now at %s", address)
 }
 
-// send sends one request as the browser.
-func (v *visitor) send(ctx context.Context, method string, at *url.URL, form url.Values) (*http.Response, string, error) {
+// send sends one request as the browser. It returns the answer, and where that leads if it is a redirect.
+func (v *visitor) send(ctx context.Context, method string, at *url.URL, form url.Values) (answer, *url.URL, error) {
 	r, err := http.NewRequestWithContext(ctx, method, at.String(), strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, "", err
+		return answer{}, nil, err
 	}
 	r.Header.Set("Accept", "text/html")
 	if method == http.MethodPost {
@@ -134,14 +133,18 @@ func (v *visitor) send(ctx context.Context, method string, at *url.URL, form url
 	}
 	resp, err := v.client.Do(r)
 	if err != nil {
-		return nil, "", err
+		return answer{}, nil, err
 	}
 	page, err := io.ReadAll(resp.Body)
-	return resp, string(page), errors.Join(err, resp.Body.Close())
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return answer{}, nil, err
+	}
+	to, _ := resp.Location() // none: it is a page
+	return answer{resp.StatusCode, resp.Header, string(page)}, to, nil
 }
 
-// answer fills in the form that a page is about; without one the visit is over.
-func (v *visitor) answer(page string) (action string, fields url.Values, err error) {
+// fill fills in the form that a page is about; without one the visit is over.
+func (v *visitor) fill(page string) (action string, fields url.Values, err error) {
 	forms, err := formsOf(page)
 	if err != nil {
 		return "", nil, err

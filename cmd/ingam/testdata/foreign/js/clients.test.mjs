@@ -1,4 +1,4 @@
-// Clients as people write them in JavaScript, with openid-client and jose as they come. foreign_test.go starts the
+// Clients as people write them in JavaScript, with openid-client and jose as they come. foreign_node_test.go starts the
 // server, and says in the environment where it is.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
