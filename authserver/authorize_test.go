@@ -326,6 +326,11 @@ func TestAHintOfAnotherUserIsNotAnsweredWithThisOne(t *testing.T) {
 	// An ID token of another client, and one that is no ID token.
 	p.wantError(p.authorize(request("modes", "https://modes.example.test/cb", "id_token_hint", hint)), "https://modes.example.test/cb", "invalid_request")
 	access := r.redeem("ours", "ours-secret", cb, p.code(request("ours", cb))).str("access_token")
+	c, err := r.store.Client(t.Context(), "ours")
+	must(t, err)
+	c.UserInfoAlg = "RS256"
+	must(t, r.store.ReplaceClient(t.Context(), c))
+	p.wantError(p.authorize(request("ours", cb, "id_token_hint", r.userinfo(access).raw)), cb, "invalid_request")
 	p.wantError(p.authorize(request("ours", cb, "id_token_hint", access)), cb, "invalid_request")
 }
 

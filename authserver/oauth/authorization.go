@@ -289,9 +289,11 @@ func (e *Engine) hint(token string, c *client) (string, error) {
 		Issuer   string   `json:"iss"`
 		Subject  string   `json:"sub"`
 		Audience audience `json:"aud"`
+		Expires  int64    `json:"exp"` // a signed answer of userinfo, which is no ID token, has none
 	}
 	err = json.Unmarshal(payload, &claims)
-	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Subject == "" || !slices.Contains(claims.Audience, c.ID) {
+	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Subject == "" || claims.Expires == 0 ||
+		!slices.Contains(claims.Audience, c.ID) {
 		return "", wrong
 	}
 	return claims.Subject, nil
