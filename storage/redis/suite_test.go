@@ -44,7 +44,7 @@ func keepsThePromises(t *testing.T, config func(t testing.TB) Config) {
 	t.Helper()
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(t testing.TB) storage.Store { t.Helper(); return open(t, config(t)) },
-		Unit: 120 * time.Millisecond, Grain: 30 * time.Millisecond,
+		Unit: 120 * time.Millisecond, Grain: 90 * time.Millisecond,
 	})
 }
 
