@@ -309,6 +309,17 @@ func TestTheOperatorSignsPeopleOutEverywhere(t *testing.T) {
 	}
 }
 
+// The contract: GET /consent is a page for people.
+func TestWhoOpensTheAddressOfConsentSeesTheirAccount(t *testing.T) {
+	r := newRig(t)
+	if res := r.do(get("/consent")); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "account" {
+		t.Errorf("got %d %s", res.StatusCode, res.Header.Get("Location"))
+	}
+	if res := r.do(httptest.NewRequest(http.MethodPut, "/consent", nil)); res.StatusCode < 400 {
+		t.Errorf("PUT: %d", res.StatusCode)
+	}
+}
+
 // People type the address of the server alone.
 func TestTheRootLeadsPeopleToTheirAccountAndProgramsNowhere(t *testing.T) {
 	r := newRig(t)

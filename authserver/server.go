@@ -162,7 +162,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.HandleFunc("/oauth2/logout", s.logout.ServeEndSession)
 	mux.Handle("/login", s.login(s.form(s.pages.ServeSignIn)))
 	mux.Handle("/login/choose", s.form(s.pages.ServeChoose))
-	mux.Handle("/consent", s.form(s.engine.ServeConsent))
+	mux.Handle("/consent", s.form(s.serveConsent))
 	mux.Handle("/logout", s.form(s.logout.ServeLogout))
 	mux.Handle("/account", s.form(s.pages.ServeAccount))
 	mux.Handle("/account/", s.form(s.pages.ServeAccount))
@@ -221,12 +221,29 @@ func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	oidc.ServeDocument(w, r, "application/jwk-set+json", doc.Body, doc.ETag, doc.MaxAge)
 }
 
+// serveConsent takes the answer of a consent page, which is shown at the address of its request. Who comes here otherwise
+// wants to see what they have allowed.
+func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPost:
+		s.engine.ServeConsent(w, r)
+	case http.MethodGet, http.MethodHead:
+		toAccount(w)
+	default:
+		refuseMethod(w, "GET, POST")
+	}
+}
+
 // serveRoot leads people at browsers to their account.
 func serveRoot(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		serveNotFound(w, r)
 		return
 	}
+	toAccount(w)
+}
+
+func toAccount(w http.ResponseWriter) {
 	w.Header().Set("Location", "account") // relative: the issuer may have a path
 	w.WriteHeader(http.StatusSeeOther)
 }
