@@ -77,7 +77,7 @@ func (s *Server) furnish() (err error) {
 		RememberLifetime: cfg.SessionRememberLifetime, DevMode: cfg.DevMode,
 	}, login.Dependencies{
 		Store: deps.Store, Keys: deps.Keys, Passwords: deps.Authenticator, Hasher: deps.Authenticator.Hasher,
-		Audit: deps.Audit, Log: deps.Log, RequestID: RequestID,
+		Fetch: deps.Outbound.Get, Audit: deps.Audit, Log: deps.Log, RequestID: RequestID,
 	})
 	if err != nil {
 		return err

@@ -211,7 +211,7 @@ func (p *Pages) apps(ctx context.Context, texts catalogue, u storage.User) ([]ap
 		} else if err != nil {
 			return nil, err
 		}
-		one := appAccess{ClientID: id, App: appOf(client, ""), Used: texts.moment(a.used)}
+		one := appAccess{ClientID: id, App: p.appOf(client, ""), Used: texts.moment(a.used)}
 		for _, scope := range a.scopes {
 			one.Scopes = append(one.Scopes, permission{Text: texts.scope(scope)})
 		}

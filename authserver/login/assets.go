@@ -49,7 +49,7 @@ func loadAssets(logo []byte, logoType string) (assets, error) {
 	return a, nil
 }
 
-// ServeAsset answers GET /assets/<version>/<file> and GET /assets/accent/<rrggbb>.css.
+// ServeAsset answers GET /assets/<version>/<file>, GET /assets/accent/<rrggbb>.css and GET /assets/logo/<client_id>.
 //
 // A file of our own version never changes. Under another version (a node that is being upgraded serves the page, this one
 // the file) it is ours all the same, and nobody keeps it.
@@ -66,6 +66,10 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request) {
 	if version == "accent" {
 		file, ok = accentFile(name)
 		cache = "public, max-age=86400"
+	}
+	if version == "logo" {
+		file, ok = p.logos.of(r.Context(), p.store, name)
+		cache = "public, max-age=3600"
 	}
 	if !ok {
 		p.showError(w, r, problem{status: http.StatusNotFound, title: "error.missing.title", text: "error.missing.text", back: account})

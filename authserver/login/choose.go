@@ -19,9 +19,9 @@ func (p *Pages) Choose(w http.ResponseWriter, r *http.Request, ask Ask) {
 	lang := p.language(r, ask.Locales)
 	p.render(w, r, show{
 		name: "choose", status: http.StatusOK, lang: lang, title: p.languages.catalogues[lang].text("choose.title"),
-		client: ask.Client, back: back(r, ask.Continue), allow: policyOf(ask.Client, ask.RedirectURI),
+		client: ask.Client, back: back(r, ask.Continue), allow: policyOf(ask.RedirectURI),
 		body: chooseView{
-			App: appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Name: displayName(ask.User),
+			App: p.appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Name: displayName(ask.User),
 			Username: ask.User.Username, User: ask.User.ID, Continue: ask.Continue, About: p.sealAbout(ask),
 		},
 	})

@@ -63,7 +63,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, ask Ask) {
 	ask.Continue = requestOf(ask.Continue)
 	lang := p.language(r, ask.Locales)
 	texts := p.languages.catalogues[lang]
-	a := appOf(ask.Client, ask.RedirectURI)
+	a := p.appOf(ask.Client, ask.RedirectURI)
 	v := consentView{
 		App: a, Name: displayName(ask.User), Username: ask.User.Username, Claims: texts.claims(ask.Claims),
 		Answer: answer, Continue: ask.Continue, About: p.sealAbout(ask), Token: ask.Token,
@@ -75,7 +75,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, ask Ask) {
 	}
 	p.render(w, r, show{
 		name: "consent", status: http.StatusOK, lang: lang, title: texts.text("consent.title", "app", a.Name),
-		client: ask.Client, back: back(r, answer), allow: policyOf(ask.Client, ask.RedirectURI), body: v,
+		client: ask.Client, back: back(r, answer), allow: policyOf(ask.RedirectURI), body: v,
 	})
 }
 

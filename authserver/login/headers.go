@@ -10,7 +10,6 @@ import (
 
 // policy is what one page may do beyond what all may (CSP Level 3).
 type policy struct {
-	image string   // origin of the client's logo
 	form  string   // where the answer to a form may redirect to, or a form itself goes
 	frame []string // origins of front-channel logout
 }
@@ -23,7 +22,7 @@ func (p *Pages) protect(w http.ResponseWriter, allowed policy) {
 	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", strings.Join([]string{
-		"default-src 'none'", "style-src 'self'", "script-src 'self'", spaced("img-src 'self' data:", allowed.image),
+		"default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self' data:",
 		spaced("form-action 'self'", allowed.form), "frame-src " + frame, "frame-ancestors 'none'", "base-uri 'none'",
 	}, "; "))
 	h.Set("X-Frame-Options", "DENY")
@@ -77,11 +76,8 @@ func formSource(address string) string {
 // unsafeSchemes run or read something instead of going somewhere.
 var unsafeSchemes = []string{"javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "view-source"}
 
-// webOrigin answers the origin of an https (or, if insecure, http) address as a source expression, or "".
-func webOrigin(address string, insecure bool) string {
+// isWeb tells whether an address is one of the web that a page may lead to.
+func isWeb(address string) bool {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && (!insecure || u.Scheme != "http") || !hostSource.MatchString(u.Host) {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && hostSource.MatchString(u.Host)
 }

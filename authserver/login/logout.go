@@ -27,9 +27,9 @@ func (p *Pages) AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk)
 	}
 	p.render(w, r, show{
 		name: "logout", status: http.StatusOK, lang: lang, title: p.languages.catalogues[lang].text("logout.title"),
-		client: ask.Client, back: again, allow: policyOf(ask.Client, ask.RedirectURI),
+		client: ask.Client, back: again, allow: policyOf(ask.RedirectURI),
 		body: logoutView{
-			App: appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Name: displayName(ask.User),
+			App: p.appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Name: displayName(ask.User),
 			Username: ask.User.Username, Ticket: ask.Ticket,
 		},
 	})
@@ -39,8 +39,8 @@ func (p *Pages) AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk)
 // Front-Channel Logout §3) and goes on to the next page after a moment, if there is one.
 func (p *Pages) ShowLoggedOut(w http.ResponseWriter, r *http.Request, done LoggedOut) {
 	lang := p.language(r, done.Locales)
-	v := logoutView{App: appOf(done.Client, done.Continue), ForApp: done.Client.ID != "", Continue: link(done.Continue)}
-	allow := policyOf(done.Client, "")
+	v := logoutView{App: p.appOf(done.Client, done.Continue), ForApp: done.Client.ID != "", Continue: link(done.Continue)}
+	allow := policyOf("")
 	for _, frame := range done.Frames {
 		source := frameSource(frame)
 		if source == "" {

@@ -61,8 +61,10 @@ type Dependencies struct {
 	Hasher     *credential.Hasher
 	EndSession EndSession
 	EndOthers  EndOthers
-	Audit      *audit.Recorder
-	Log        *slog.Logger
+	// Fetch gets the logos of clients; without it pages do without.
+	Fetch Fetch
+	Audit *audit.Recorder
+	Log   *slog.Logger
 	// RequestID answers the id of the request that a context belongs to, for people to quote.
 	RequestID func(ctx context.Context) string
 }
@@ -73,6 +75,7 @@ type Pages struct {
 	secure    bool   // the issuer is https
 	base      string // the path of the issuer
 	origin    string
+	logos     logos
 	store     storage.Store
 	sessions  storage.Sessions
 	consents  storage.Consents
@@ -111,7 +114,7 @@ func New(cfg Config, deps Dependencies) (*Pages, error) {
 	p := &Pages{
 		cfg: cfg, secure: issuer.Scheme == "https", base: issuer.Path, origin: issuer.Scheme + "://" + issuer.Host,
 		store: deps.Store, sessions: storage.Sessions{Entries: deps.Store}, consents: storage.Consents{Entries: deps.Store},
-		keys: deps.Keys, passwords: deps.Passwords, hasher: deps.Hasher,
+		logos: logos{fetch: deps.Fetch}, keys: deps.Keys, passwords: deps.Passwords, hasher: deps.Hasher,
 		audit: deps.Audit, log: deps.Log, requestID: deps.RequestID,
 	}
 	p.SetLogout(deps.EndSession, deps.EndOthers)

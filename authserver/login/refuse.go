@@ -41,11 +41,11 @@ func (p *Pages) showError(w http.ResponseWriter, r *http.Request, e problem) {
 	retryLater(w, e.retryAfter)
 	var from app
 	if e.client.ID != "" {
-		from = appOf(e.client, "")
+		from = p.appOf(e.client, "")
 	}
 	p.render(w, r, show{
 		name: "error", status: e.status, lang: lang, title: texts.text(e.title), client: e.client,
-		allow: policyOf(e.client, ""),
+		allow: policyOf(""),
 		body: errorView{
 			Text: texts.text(e.text, "wait", texts.wait(e.retryAfter)), Detail: e.detail, Parameter: e.parameter,
 			Value: shortened(e.value), Code: e.code, RequestID: p.requestID(r.Context()), App: from, Back: e.back,

@@ -121,15 +121,12 @@ type app struct {
 	Link string // the client's own address, for the way back
 }
 
-func appOf(c storage.Client, redirectURI string) app {
-	a := app{Name: c.Name}
+func (p *Pages) appOf(c storage.Client, redirectURI string) app {
+	a := app{Name: c.Name, Logo: p.logoOf(c)}
 	if a.Name == "" {
 		a.Name = c.ID
 	}
-	if webOrigin(c.LogoURI, false) != "" {
-		a.Logo = c.LogoURI
-	}
-	if webOrigin(c.URI, true) != "" {
+	if isWeb(c.URI) {
 		a.Link = c.URI
 	}
 	if u, err := url.Parse(redirectURI); err == nil && redirectURI != "" {
@@ -141,8 +138,8 @@ func appOf(c storage.Client, redirectURI string) app {
 }
 
 // policyOf is what a page about a client's request may do.
-func policyOf(c storage.Client, redirectURI string) policy {
-	return policy{image: webOrigin(c.LogoURI, false), form: formSource(redirectURI)}
+func policyOf(redirectURI string) policy {
+	return policy{form: formSource(redirectURI)}
 }
 
 // link makes an address that was validated elsewhere usable in a page, app schemes included.

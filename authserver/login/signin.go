@@ -140,7 +140,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, ask Ask, o at
 	lang := p.language(r, ask.Locales)
 	texts := p.languages.catalogues[lang]
 	v := signInView{
-		App: appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Again: ask.Again, User: displayName(ask.User),
+		App: p.appOf(ask.Client, ask.RedirectURI), ForApp: ask.Client.ID != "", Again: ask.Again, User: displayName(ask.User),
 		Username: strings.ToValidUTF8(bounded(o.username, 4*credential.MaxUsernameBytes), ""), Remember: o.remember,
 		Continue: ask.Continue, About: p.sealAbout(ask), Wrong: o.wrong,
 	}
@@ -160,7 +160,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, ask Ask, o at
 	}
 	p.render(w, r, show{
 		name: "signin", status: o.status, lang: lang, title: texts.text(title), client: ask.Client,
-		back: back(r, ask.Continue), allow: policyOf(ask.Client, ask.RedirectURI), body: v,
+		back: back(r, ask.Continue), allow: policyOf(ask.RedirectURI), body: v,
 	})
 }
 
