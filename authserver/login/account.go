@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -272,7 +273,7 @@ func (p *Pages) removeApp(w http.ResponseWriter, r *http.Request, _ storage.Sess
 	}
 	if found { // or else the id is whatever was sent
 		p.audit.Record(r.Context(), audit.Event{
-			Name: audit.ConsentWithdrawn, ClientID: clientID, UserID: u.ID, Username: u.Username, Address: remoteAddress(r).String(),
+			Name: audit.ConsentWithdrawn, ClientID: clientID, UserID: u.ID, Username: u.Username, Address: credential.RemoteAddress(r).String(),
 		})
 	}
 	p.redirect(w, account+"?done=app")

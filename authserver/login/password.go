@@ -45,7 +45,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, s storage
 	switch {
 	case err == nil:
 		p.audit.Record(r.Context(), audit.Event{
-			Name: audit.UserPasswordChanged, UserID: u.ID, Username: u.Username, Address: remoteAddress(r).String(),
+			Name: audit.UserPasswordChanged, UserID: u.ID, Username: u.Username, Address: credential.RemoteAddress(r).String(),
 			Reason: "by the user",
 		})
 		p.afterPassword(w, r, s, changed, !again.KeepOthers)

@@ -6,16 +6,13 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
-
-// acrPassword is the authentication context class of one factor, the password (OIDC Core §2, acr).
-const acrPassword = "1"
 
 // seenGrain is how exactly the last use of a session is known: not every request is worth a write. Where sessions end
 // sooner than that, it is a quarter of their idle lifetime, so that nobody loses one that they use.
@@ -193,9 +190,9 @@ func (p *Pages) renew(ctx context.Context, old storage.Session, fill func(*stora
 func (p *Pages) describe(s *storage.Session, r *http.Request, u storage.User, hash []byte) {
 	s.UserID, s.UserEpoch, s.SecretHash = u.ID, u.Epoch, hash
 	s.AuthTime = time.Now().Truncate(time.Second)
-	s.AMR, s.ACR = []string{"pwd"}, acrPassword
+	s.AMR, s.ACR = []string{"pwd"}, credential.ACRPassword
 	s.UserAgent = strings.ToValidUTF8(bounded(r.UserAgent(), 300), "")
-	s.Address = remoteAddress(r).String()
+	s.Address = credential.RemoteAddress(r).String()
 }
 
 // limit says when a session that begins now ends.
@@ -244,14 +241,6 @@ func (p *Pages) removeOthers(ctx context.Context, userID, exceptID string) error
 		}
 	}
 	return nil
-}
-
-// remoteAddress answers where a request comes from. The server's middleware has put the real address into RemoteAddr.
-func remoteAddress(r *http.Request) netip.Addr {
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return ap.Addr().Unmap()
-	}
-	return netip.IPv4Unspecified() // a listener without addresses (a unix socket): everybody is one neighbour
 }
 
 func bounded(text string, limit int) string {

@@ -102,7 +102,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, form url.Values) 
 // authenticate asks whether the password is right, and writes down how it went. clientID is who sent the person here, "" for
 // nobody.
 func (p *Pages) authenticate(r *http.Request, clientID, username, password string) (storage.User, error) {
-	address := remoteAddress(r)
+	address := credential.RemoteAddress(r)
 	event := audit.Event{ClientID: clientID, Address: address.String()}
 	user, err := p.passwords.Authenticate(r.Context(), credential.Attempt{Username: username, Password: password, Address: address})
 	throttled := (*credential.ThrottledError)(nil)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/ory/fosite"
@@ -118,7 +117,7 @@ func (a *adapter) Authenticate(ctx context.Context, username, password string) (
 	r := ctx.Value(fosite.RequestContextKey).(*http.Request)
 	request := ctx.Value(fosite.AccessRequestContextKey).(*fosite.AccessRequest)
 	sess := request.GetSession().(*session)
-	e, address := a.engine, remoteAddress(r)
+	e, address := a.engine, credential.RemoteAddress(r)
 	event := audit.Event{ClientID: sess.client.ID, Address: address.String()}
 
 	user, err := e.passwords.Authenticate(ctx, credential.Attempt{Username: username, Password: password, Address: address})
@@ -179,11 +178,3 @@ func (a *adapter) RevokeRefreshToken(context.Context, string) error { return nil
 
 // RevokeAccessToken keeps nothing; see adapter.
 func (a *adapter) RevokeAccessToken(context.Context, string) error { return nil }
-
-// remoteAddress answers where a request comes from. The server's middleware has put the real address into RemoteAddr.
-func remoteAddress(r *http.Request) netip.Addr {
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return ap.Addr().Unmap()
-	}
-	return netip.IPv4Unspecified() // a listener without addresses (a unix socket): everybody is one neighbour
-}

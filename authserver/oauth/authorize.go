@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -183,7 +184,7 @@ func (e *Engine) decide(w http.ResponseWriter, r *http.Request, a *authorization
 	used = used || a.prompts("select_account")
 	if a.claims.unmetACR(s.ACR) {
 		// OIDC Core §5.5.1.1: an essential acr that cannot be met is a failed authentication.
-		return authorizationError("unmet_authentication_requirements", "The requested acr cannot be met: it can be "+acrPassword+".")
+		return authorizationError("unmet_authentication_requirements", "The requested acr cannot be met: it can be "+credential.ACRPassword+".")
 	}
 	asked, err := e.askConsent(w, r, a, s, ask, said)
 	if asked || err != nil {
@@ -335,7 +336,7 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 		return nil
 	}
 	event := audit.Event{
-		Name: audit.ConsentDenied, ClientID: a.client.ID, UserID: user.ID, Username: user.Username, Address: remoteAddress(r).String(),
+		Name: audit.ConsentDenied, ClientID: a.client.ID, UserID: user.ID, Username: user.Username, Address: credential.RemoteAddress(r).String(),
 	}
 	if form.Get("decision") != "allow" {
 		e.audit.Record(ctx, event)

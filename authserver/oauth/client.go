@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -59,7 +60,7 @@ func (e *Engine) authenticateClient(ctx context.Context, r *http.Request, form u
 	}
 	if err := e.checkCredentials(ctx, registered, err == nil, shown, time.Now()); err != nil {
 		if answer := toError(err); answer.Status == http.StatusUnauthorized {
-			failed := audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: remoteAddress(r).String()}
+			failed := audit.Event{Name: audit.ClientAuthFailed, ClientID: registered.ID, Address: credential.RemoteAddress(r).String()}
 			if answer.cause != nil {
 				failed.Reason = answer.cause.Error()
 			}

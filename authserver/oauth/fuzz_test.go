@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -90,7 +91,7 @@ func FuzzTheClaimsParameterAnswersAllowedNamesOnly(f *testing.F) {
 		if slices.ContainsFunc(names, func(name string) bool { return !allowed(name) }) {
 			t.Fatalf("%q is not allowed", names)
 		}
-		c.unmetACR(acrPassword)
+		c.unmetACR(credential.ACRPassword)
 	})
 }
 

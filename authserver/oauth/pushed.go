@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -35,7 +36,7 @@ func (e *Engine) spendPush(r *http.Request, c *client) error {
 		return nil
 	}
 	wait, err := e.store.Spend(r.Context(), storage.Budget{
-		Key: "push/" + remoteAddress(r).String(), Burst: pushBurst, Every: pushEvery,
+		Key: "push/" + credential.RemoteAddress(r).String(), Burst: pushBurst, Every: pushEvery,
 	})
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 )
 
 // ServeRevoke answers POST /oauth2/revoke (RFC 7009). A refresh token ends its whole grant, whatever its generation,
@@ -60,7 +61,8 @@ func (e *Engine) revoke(r *http.Request, c *client, token string) error {
 		return storeError(err)
 	}
 	e.audit.Record(ctx, audit.Event{
-		Name: audit.TokenRevoked, ClientID: c.ID, UserID: found.grant.UserID, GrantID: found.grant.ID, Address: remoteAddress(r).String(),
+		Name: audit.TokenRevoked, ClientID: c.ID, UserID: found.grant.UserID, GrantID: found.grant.ID,
+		Address: credential.RemoteAddress(r).String(),
 	})
 	return nil
 }

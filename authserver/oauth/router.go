@@ -11,6 +11,7 @@ import (
 	fositeoauth2 "github.com/ory/fosite/handler/oauth2"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 	"github.com/ingam/ingam/storage"
 )
 
@@ -176,16 +177,13 @@ func (rt *router) beginGrant(request *fosite.AccessRequest) {
 		Nonce:         nonce,
 		AuthTime:      sess.now,
 		AMR:           []string{"pwd"}, // RFC 8176 §2
-		ACR:           acrPassword,
+		ACR:           credential.ACRPassword,
 		Generation:    1,
 		BornAt:        sess.now,
 		IdleExpiresAt: sess.now.Add(rt.engine.idleLifetime(sess.client)),
 		ExpiresAt:     sess.now.Add(rt.engine.cfg.RefreshAbsoluteLifetime),
 	}
 }
-
-// acrPassword is the authentication context class of a sign-in by password alone: one factor (OIDC Core §2, acr).
-const acrPassword = "1"
 
 // commitRounds is how often a request makes its tokens anew because the user has changed meanwhile.
 const commitRounds = 3

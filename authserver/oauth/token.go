@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/ingam/ingam/authserver/audit"
+	"github.com/ingam/ingam/authserver/credential"
 )
 
 // tokenResponse is the successful answer of RFC 6749 §5.1.
@@ -72,7 +73,8 @@ func (e *Engine) issue(r *http.Request) ([]byte, error) {
 // recordIssue writes the audit event of a successful answer.
 func (e *Engine) recordIssue(r *http.Request, sess *session) {
 	event := audit.Event{
-		Name: audit.TokenIssued, ClientID: sess.client.ID, UserID: sess.user.ID, GrantID: sess.grant.ID, Address: remoteAddress(r).String(),
+		Name: audit.TokenIssued, ClientID: sess.client.ID, UserID: sess.user.ID, GrantID: sess.grant.ID,
+		Address: credential.RemoteAddress(r).String(),
 	}
 	if sess.presented > 0 {
 		event.Name = audit.TokenRefreshed
