@@ -100,6 +100,10 @@ func (p Plan) codeIsRaced(i int) bool {
 	return false
 }
 
+// userHasChanged tells whether the user of a family has been changed since the clients last saw them, so that every run
+// shows what happens then, however soon its families die.
+func (p Plan) userHasChanged(i int) bool { return p.Mode == Mixed && i%3 == 0 }
+
 const (
 	firstVersion = 1 // of a user, as CreateUser sets it
 	firstEpoch   = 1
@@ -109,8 +113,8 @@ const (
 // preparers is how many goroutines Prepare uses, so that a store that syncs a disk can share the cost.
 const preparers = 64
 
-// Prepare creates the families of a run in an empty store, and redeems the codes that nobody will race. It returns what it
-// did as far as the judge needs to know.
+// Prepare creates the families of a run in an empty store, redeems the codes that nobody will race, and changes some of the
+// users. It returns what it did as far as the judge needs to know.
 func Prepare(ctx context.Context, s storage.Store, p Plan) ([]Event, error) {
 	p = p.withDefaults()
 	if p.Mode == Raced {
@@ -136,14 +140,36 @@ func prepareFamily(ctx context.Context, s storage.Store, p Plan, n *notes, i int
 	if err != nil {
 		return fmt.Errorf("history: create grant: %w", err)
 	}
-	if p.codeIsRaced(i) {
-		return nil
+	if !p.codeIsRaced(i) {
+		if err := redeemCode(ctx, s, n, id, user); err != nil {
+			return err
+		}
 	}
+	if p.userHasChanged(i) {
+		return renameUser(ctx, s, n, id, user)
+	}
+	return nil
+}
+
+func redeemCode(ctx context.Context, s storage.Store, n *notes, id, user string) error {
 	out := rotate(ctx, s, n, user, Input{
 		Kind: KindRotate, Family: id, Attempt: id + ".code", UserVersion: firstVersion, UserEpoch: firstEpoch,
 	})
 	if out.Outcome != storage.Rotated {
 		return fmt.Errorf("history: the first redemption of the code of %s: %+v", id, out)
+	}
+	return nil
+}
+
+// renameUser changes what a user is called, which ends none of their sign-ins.
+func renameUser(ctx context.Context, s storage.Store, n *notes, id, user string) error {
+	u, out := readUser(ctx, s, n, id, user)
+	if !out.Unknown && out.Refused == "" {
+		u.Claims = map[string]any{"name": "renamed"}
+		out = replaceUser(ctx, s, n, id, u)
+	}
+	if out.Unknown || out.Refused != "" {
+		return fmt.Errorf("history: change the user of %s: %+v", id, out)
 	}
 	return nil
 }
