@@ -31,30 +31,30 @@ func TestAClientChangedAtAnotherNodeCountsHereWithinTheFreshness(t *testing.T) {
 	must(t, one.CreateClient(t.Context(), storage.Client{ID: "c", Name: "before"}))
 	c, err := other.Client(t.Context(), "c")
 	must(t, err)
-	changed := time.Now()
 	c.Name = "after"
 	must(t, one.ReplaceClient(t.Context(), c))
+	changed := time.Now()
 	// Here at once …
 	if c, err := one.Client(t.Context(), "c"); err != nil || c.Name != "after" {
 		t.Errorf("at the node that changed it: %q, %v", c.Name, err)
 	}
 	// … and there in time, for a client that is used all the while.
-	for c.Name = ""; c.Name != "after"; {
+	for c.Name = ""; c.Name != "after"; time.Sleep(time.Millisecond) {
+		since := time.Since(changed) // when asking, however long the answer takes
 		if c, err = other.Client(t.Context(), "c"); err != nil {
 			t.Fatal(err)
 		}
-		if since := time.Since(changed); since > storage.ClientFreshness+100*time.Millisecond {
+		if since > storage.ClientFreshness && c.Name != "after" {
 			t.Fatalf("after %v the other node still has the old one", since)
 		}
-		time.Sleep(time.Millisecond)
 	}
 	must(t, one.DeleteClient(t.Context(), "c"))
 	deleted := time.Now()
-	for err = nil; !errors.Is(err, storage.ErrNotFound); _, err = other.Client(t.Context(), "c") {
-		if since := time.Since(deleted); since > storage.ClientFreshness+100*time.Millisecond {
+	for err = nil; !errors.Is(err, storage.ErrNotFound); time.Sleep(time.Millisecond) {
+		since := time.Since(deleted)
+		if _, err = other.Client(t.Context(), "c"); err == nil && since > storage.ClientFreshness {
 			t.Fatalf("after %v the other node still has the deleted one", since)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -62,9 +62,9 @@ func TestAClientThatIsUsedAllTheTimeCostsNoRequestARoundTrip(t *testing.T) {
 	one, _, server := twoNodes(t)
 	must(t, one.CreateClient(t.Context(), storage.Client{ID: "c"}))
 	before := calls(t, server, "hget")
-	const seconds = 3
+	// Longer than the freshness, and often enough to tell, however slow the machine is.
 	asked := 0
-	for begun := time.Now(); time.Since(begun) < seconds*time.Second; asked++ {
+	for begun := time.Now(); time.Since(begun) < 3*time.Second || asked < 1000; asked++ {
 		if _, err := one.Client(t.Context(), "c"); err != nil {
 			t.Fatal(err)
 		}
@@ -73,9 +73,6 @@ func TestAClientThatIsUsedAllTheTimeCostsNoRequestARoundTrip(t *testing.T) {
 	// The server is shared with other tests, which read clients too but not by the thousand.
 	if read := calls(t, server, "hget") - before; read > asked/4 {
 		t.Errorf("%d look-ups read Redis %d times", asked, read)
-	}
-	if asked < 1000 {
-		t.Errorf("only %d look-ups: this test proves little", asked)
 	}
 }
 

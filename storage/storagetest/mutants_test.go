@@ -3,10 +3,8 @@ package storagetest
 import (
 	"context"
 	"iter"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,37 +59,12 @@ func find(t *testing.T, part string) check {
 // passes runs one check in a bubble and tells what it thinks of the store.
 func passes(t *testing.T, c check, store func() storage.Store) bool {
 	t.Helper()
-	var failed bool
+	var complaints []string
 	synctest.Test(t, func(t *testing.T) {
-		rec := &recorder{TB: t}
-		done := make(chan struct{})
-		go func() { // Fatal ends its goroutine
-			defer close(done)
-			c.run(newKit(rec, Harness{Open: func(testing.TB) storage.Store { return store() }}))
-		}()
-		<-done
-		failed = rec.failed
+		_, complaints = attempt(t, Harness{Open: func(testing.TB) storage.Store { return store() }}, c)
 	})
-	return !failed
+	return len(complaints) == 0
 }
-
-// recorder is a testing.TB that remembers complaints instead of passing them on.
-type recorder struct {
-	testing.TB
-	mu     sync.Mutex
-	failed bool
-}
-
-func (r *recorder) fail() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = true
-}
-
-func (r *recorder) Error(...any)          { r.fail() }
-func (r *recorder) Errorf(string, ...any) { r.fail() }
-func (r *recorder) Fatal(...any)          { r.fail(); runtime.Goexit() }
-func (r *recorder) Fatalf(string, ...any) { r.fail(); runtime.Goexit() }
 
 // mutant is a store with one promise broken.
 type mutant struct {

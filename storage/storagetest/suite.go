@@ -32,8 +32,8 @@ import (
 type Harness struct {
 	// Open returns an empty store, each time another one. The suite closes it.
 	Open func(t testing.TB) storage.Store
-	// Bubble runs one check; synctest.Test is one, and the default calls f directly. (A bubble cannot contain t.Run,
-	// which is why the suite wraps each check and not the other way round.)
+	// Bubble runs one check; synctest.Test is one. (A bubble cannot contain t.Run, which is why the suite wraps each check
+	// and not the other way round.) Without one time is real, and a check that complains is run again with longer units.
 	Bubble func(t *testing.T, f func(t *testing.T))
 	// Now and Advance are the store's clock: time.Now and time.Sleep unless the store has another one.
 	Now     func() time.Time
@@ -65,13 +65,13 @@ func checks() []check {
 // Run runs the whole suite, each check as a subtest on a store of its own.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	bubble := h.Bubble
-	if bubble == nil {
-		bubble = func(t *testing.T, f func(*testing.T)) { t.Helper(); f(t) }
-	}
 	for _, c := range checks() {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) { t.Helper(); c.run(newKit(t, h)) })
+			if h.Bubble == nil {
+				runPatiently(t, h, c)
+				return
+			}
+			h.Bubble(t, func(t *testing.T) { t.Helper(); c.run(newKit(t, h)) })
 		})
 	}
 }
@@ -83,6 +83,7 @@ type kit struct {
 	h           Harness
 	unit, grain time.Duration
 	begun       time.Time // the same in all fixtures of a check, also where time does not stand still
+	raced       bool      // callers have raced
 }
 
 func newKit(t testing.TB, h Harness) *kit {
@@ -166,6 +167,7 @@ func asJSON(t testing.TB, v any) []byte {
 
 // parallel runs f n times at once and waits. f must not call Fatal.
 func (k *kit) parallel(n int, f func(i int)) {
+	k.raced = true
 	var wg sync.WaitGroup
 	start := make(chan struct{})
 	for i := range n {
