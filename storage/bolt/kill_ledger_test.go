@@ -40,6 +40,10 @@ func (r round) rotation(generation uint64, attempt string, grace time.Duration) 
 const (
 	stepUser   = iota + 1
 	stepClient // a client of its own
+	stepPush   // a request is pushed
+	stepSignIn // a browser session, of version 1 …
+	stepSeen   // … and 2
+	stepTake   // the pushed request is used up
 	stepCode   // the grant is born at generation 0, as a code makes it
 	stepMark   // a JWT id is seen
 	stepRedeem // generation 0, no window: the code
@@ -92,6 +96,8 @@ func (r round) do(ctx context.Context, s *Store, step int) error {
 		return s.CreateUser(ctx, storage.User{ID: r.user(), Username: r.name(), Epoch: 1})
 	case stepClient:
 		return s.CreateClient(ctx, storage.Client{ID: string(r), GrantTypes: []string{"authorization_code"}})
+	case stepPush, stepSignIn, stepSeen, stepTake:
+		return r.doEntry(ctx, s, step)
 	case stepCode:
 		g := benchGrant(r.grant())
 		g.UserID, g.UserEpoch, g.ClientID, g.Generation = r.user(), 1, string(r), 0
@@ -175,6 +181,7 @@ func (l *ledger) verify(ctx context.Context, s *Store) {
 				l.fault(&l.lost, "%s: client: %v", r, err)
 			}
 		}
+		l.verifyEntries(ctx, s, r, acked)
 		if acked >= stepMark {
 			if seen, err := s.Remembered(ctx, r.mark()); !seen || err != nil {
 				l.fault(&l.lost, "%s: mark: %v, %v", r, seen, err)
@@ -252,6 +259,7 @@ func (l *ledger) attack(ctx context.Context, s *Store, r round) {
 			l.fault(&l.doubled, "%s: the same user again: %v", r, err)
 		}
 	}
+	l.attackEntries(ctx, s, r, acked)
 	if acked >= stepMark {
 		if first, err := s.Remember(ctx, r.mark(), now().Add(time.Hour)); first || err != nil {
 			l.fault(&l.doubled, "%s: the same JWT id again: first %v, %v", r, first, err)

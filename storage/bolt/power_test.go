@@ -15,7 +15,7 @@ import (
 )
 
 // phases of the child that a power cut hits, in this order.
-var phases = []string{"create", "users", "grants", "rotate", "end", "keys", "sweep", "mixed"}
+var phases = []string{"create", "users", "entries", "grants", "rotate", "end", "keys", "sweep", "mixed"}
 
 // TestAfterAPowerCutNothingAcknowledgedIsLost is threat S2 (plan T4, and K6 for the key ring). A child's calls to the kernel
 // are recorded; then the power is cut at any moment of the recording: what was synced is there, of everything else some
@@ -86,7 +86,7 @@ type recording struct {
 const storeBelow = "var/data/ingam.db"
 
 // imagesEach is how many cuts there are in a recording.
-const imagesEach = 320
+const imagesEach = 360
 
 func recordPower(t *testing.T) recording {
 	t.Helper()
@@ -225,6 +225,9 @@ func workForThePowerCut(ctx context.Context, path string) error {
 	for i, work := range []func() error{
 		func() error {
 			return together(rounds, func(r round) error { return r.work(ctx, s, stepUser, stepClient) })
+		},
+		func() error {
+			return together(rounds, func(r round) error { return r.work(ctx, s, stepPush, stepTake) })
 		},
 		func() error {
 			return together(rounds, func(r round) error { return r.work(ctx, s, stepCode, stepMark) })
