@@ -3,6 +3,7 @@ package storagetest
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,11 @@ func attempt(t testing.TB, h Harness, c check) (k *kit, complaints []string) {
 	r := &recorder{TB: t}
 	var wg sync.WaitGroup
 	wg.Go(func() { // Fatal ends its goroutine
+		defer func() { // a record that has ended too soon leaves a check with nothing to look at
+			if p := recover(); p != nil {
+				r.complain(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
 		k = newKit(r, h)
 		c.run(k)
 	})

@@ -24,6 +24,11 @@ func TestOnlyWhatTimeExplainsIsRunAgain(t *testing.T) {
 				k.Fatal("late")
 			}
 		}, 2, false},
+		{"finds something in longer units", func(k *kit) {
+			if k.unit == unit {
+				panic("index out of range")
+			}
+		}, 2, false},
 		{"never holds", func(k *kit) { k.Error("wrong") }, runs, true},
 		{"does not hold after a race", func(k *kit) {
 			k.parallel(2, func(int) {})
