@@ -14,18 +14,25 @@ import (
 // open sets a store up and opens it; it is closed when the test ends. The timeout is generous: a busy machine is no fault.
 func open(t testing.TB, cfg Config) *Store {
 	t.Helper()
-	if cfg.Timeout == 0 {
-		cfg.Timeout = MaxTimeout
-	}
+	cfg.Timeout = patient(cfg.Timeout)
 	if _, err := Init(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	return reopen(t, cfg)
 }
 
+// patient is the timeout of a test that does not ask for one.
+func patient(timeout time.Duration) time.Duration {
+	if timeout == 0 {
+		return MaxTimeout
+	}
+	return timeout
+}
+
 // reopen opens a store that exists.
 func reopen(t testing.TB, cfg Config) *Store {
 	t.Helper()
+	cfg.Timeout = patient(cfg.Timeout)
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
