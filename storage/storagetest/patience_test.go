@@ -12,6 +12,12 @@ import (
 // came out of a race.
 func TestOnlyWhatTimeExplainsIsRunAgain(t *testing.T) {
 	const unit = 10 * time.Millisecond
+	late := func(k *kit, complain func(...any)) {
+		k.advance(time.Nanosecond)
+		if k.unit == unit {
+			complain("late")
+		}
+	}
 	for _, a := range []struct {
 		name  string
 		check func(k *kit)
@@ -19,23 +25,17 @@ func TestOnlyWhatTimeExplainsIsRunAgain(t *testing.T) {
 		fails bool
 	}{
 		{"holds", func(*kit) {}, 1, false},
-		{"holds in longer units", func(k *kit) {
-			if k.unit == unit {
-				k.Fatal("late")
+		{"lets no time pass, and does not hold", func(k *kit) { k.Error("wrong") }, 1, true},
+		{"lets no time pass, in units that are long", func(k *kit) {
+			if k.unit != farAway {
+				k.Error("late")
 			}
-		}, 2, false},
-		{"finds something in longer units", func(k *kit) {
-			if k.unit == unit {
-				panic("index out of range")
-			}
-		}, 2, false},
-		{"never holds", func(k *kit) { k.Error("wrong") }, runs, true},
-		{"does not hold after a race", func(k *kit) {
-			k.parallel(2, func(int) {})
-			if k.unit == unit {
-				k.Error("two won")
-			}
-		}, 1, true},
+		}, 1, false},
+		{"holds while time passes", func(k *kit) { k.advance(time.Nanosecond) }, 2, false},
+		{"holds in longer units", func(k *kit) { late(k, k.Fatal) }, 3, false},
+		{"finds something in longer units", func(k *kit) { late(k, func(...any) { panic("index out of range") }) }, 3, false},
+		{"never holds", func(k *kit) { k.advance(time.Nanosecond); k.Error("wrong") }, 1 + runs, true},
+		{"does not hold after a race", func(k *kit) { k.parallel(2, func(int) {}); late(k, k.Error) }, 2, true},
 	} {
 		ran := 0
 		h := Harness{Open: func(testing.TB) storage.Store { ran++; return sound() }, Unit: unit, Grain: unit / 2}

@@ -21,7 +21,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ type Harness struct {
 	// Open returns an empty store, each time another one. The suite closes it.
 	Open func(t testing.TB) storage.Store
 	// Bubble runs one check; synctest.Test is one. (A bubble cannot contain t.Run, which is why the suite wraps each check
-	// and not the other way round.) Without one time is real, and a check that complains is run again with longer units.
+	// and not the other way round.) Without one time is real, and a check that lets it pass and complains is run again with longer units.
 	Bubble func(t *testing.T, f func(t *testing.T))
 	// Now and Advance are the store's clock: time.Now and time.Sleep unless the store has another one.
 	Now     func() time.Time
@@ -42,6 +44,9 @@ type Harness struct {
 	// how near to an instant the suite looks on both sides, 1 ms if zero. Real clocks want a short Unit and a Grain that
 	// is longer than a few calls take.
 	Unit, Grain time.Duration
+
+	// still, if not nil, ends a check where it would let time pass, and becomes true then.
+	still *atomic.Bool
 }
 
 // check is one promise. Its name is a sentence.
@@ -115,6 +120,10 @@ func (k *kit) now() time.Time {
 }
 
 func (k *kit) advance(d time.Duration) {
+	if k.h.still != nil {
+		k.h.still.Store(true)
+		runtime.Goexit()
+	}
 	if k.h.Advance != nil {
 		k.h.Advance(d)
 		return
