@@ -143,10 +143,10 @@ func (a *adapter) Authenticate(ctx context.Context, username, password string) (
 // GetClient is not used: authenticateClient looks clients up.
 func (a *adapter) GetClient(context.Context, string) (fosite.Client, error) { return nil, errNotKept }
 
-// ClientAssertionJWTValid is not used: client assertions are refused.
+// ClientAssertionJWTValid is not used: authenticateClient checks client assertions (RFC 7523 §3), ids of them included.
 func (a *adapter) ClientAssertionJWTValid(context.Context, string) error { return errNotKept }
 
-// SetClientAssertionJWT is not used: client assertions are refused.
+// SetClientAssertionJWT is not used: see ClientAssertionJWTValid.
 func (a *adapter) SetClientAssertionJWT(context.Context, string, time.Time) error { return errNotKept }
 
 // GetAccessTokenSession is not used: access tokens are verified, not looked up.

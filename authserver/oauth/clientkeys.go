@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -149,13 +150,7 @@ func (k *clientKeys) fetch(s *remoteSet) <-chan struct{} {
 	done := make(chan struct{})
 	s.fetching = done
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-		defer cancel()
-		body, header, err := k.fetcher.Get(ctx, s.address, maxKeySetBytes)
-		var keys keySet
-		if err == nil {
-			keys, err = parseKeySet(body)
-		}
+		keys, header, err := k.get(s.address)
 		now := time.Now()
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -172,6 +167,23 @@ func (k *clientKeys) fetch(s *remoteSet) <-chan struct{} {
 		close(done)
 	}()
 	return done
+}
+
+// get makes the one call. What strangers wrote is parsed where no request is there whose panic would be caught (threats O5).
+func (k *clientKeys) get(address string) (keys keySet, header http.Header, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %T", p)
+			k.log.Error("panic", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	body, header, err := k.fetcher.Get(ctx, address, maxKeySetBytes)
+	if err == nil {
+		keys, err = parseKeySet(body)
+	}
+	return keys, header, err
 }
 
 // ttl is how long an answer says that it is fresh (RFC 9111 §5.2.2), within our bounds.

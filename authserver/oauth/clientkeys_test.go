@@ -310,6 +310,18 @@ func TestAFetchThatFailsIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// O5: keys are parsed in a goroutine of their own, where a panic would end the process.
+func TestAPanicOverTheKeysOfAClientIsAFailureOfTheirs(t *testing.T) {
+	keys := newClientKeys(panicking{}, slog.New(slog.DiscardHandler))
+	if found, err := keys.keys(t.Context(), storage.Client{JWKSURI: "https://app.example.test/jwks"}, "", "RS256"); err == nil {
+		t.Errorf("found %v", found)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Get(context.Context, string, int64) ([]byte, http.Header, error) { panic("index out of range") }
+
 func TestAClientWithoutKeysHasNone(t *testing.T) {
 	for name, c := range map[string]storage.Client{
 		"none": {}, "an address, and nobody to call it": {JWKSURI: "https://app.example.test/jwks"}, "no set": {JWKS: json.RawMessage(`{}`)},

@@ -54,7 +54,7 @@ type Config struct {
 	RefreshGrace            time.Duration
 }
 
-// Dependencies are the rooms next door; all are required but Audit.
+// Dependencies are the rooms next door; all are required but Audit and Outbound.
 type Dependencies struct {
 	Store     storage.Store
 	Keys      Signer
