@@ -54,6 +54,8 @@ type Grant struct {
 	// UserInfoClaims and IDTokenClaims are names asked for one by one (OIDC Core §5.5).
 	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
 	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
+	// Consented: it rests on a stored [Consent]. Where that is gone, the code is worth nothing.
+	Consented bool `json:"consented,omitempty"`
 }
 
 // Expiry is when the grant ends if nothing happens.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Client is a registered client (RFC 6749 §2). Facts only; the engine interprets them. Names of fields on the wire
-// are those of RFC 7591 §2 where that has one.
+// Client is a registered client (RFC 6749 §2). Facts only; the engine interprets them. The names in JSON
+// are those of RFC 7591 §2, but for scopes, which are a list here, and auth_method.
 type Client struct {
 	ID   string `json:"client_id"`
 	Name string `json:"client_name,omitempty"`
@@ -64,7 +64,7 @@ type Client struct {
 	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
 	FrontchannelLogoutURI  string   `json:"frontchannel_logout_uri,omitempty"`
 
-	// AllowedOrigins may call from a browser beside the origins of the redirect URIs (CORS); for public clients.
+	// AllowedOrigins may call from a browser (CORS), for a public client beside the origins of its redirect URIs.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 	// For pages: where the client lives, its logo (https) and its colour (#rrggbb).
 	URI     string `json:"client_uri,omitempty"`

@@ -73,6 +73,9 @@ type PushedRequest struct {
 	ClientID  string     `json:"client_id"`
 	Params    url.Values `json:"params"`
 	ExpiresAt time.Time  `json:"expires_at"`
+	// Shown: a person has been shown a page for it, and ExpiresAt was moved for them.
+	Shown   bool   `json:"shown,omitempty"`
+	Version uint64 `json:"-"`
 }
 
 // Delivery is a logout token that has to reach a client (OIDC Back-Channel Logout §2.5). The token itself is made and
@@ -201,6 +204,15 @@ func (s PushedRequests) Request(ctx context.Context, id string) (PushedRequest, 
 	return decodeEntry[PushedRequest](s.Entry(ctx, KindPushed, id))
 }
 
+// Replace stores p if the stored one still has its Version; ErrConflict, ErrNotFound.
+func (s PushedRequests) Replace(ctx context.Context, p PushedRequest) error {
+	e, err := entryOf(KindPushed, p.ID, "", p.ExpiresAt, p.Version, p)
+	if err != nil {
+		return err
+	}
+	return s.ReplaceEntry(ctx, e)
+}
+
 // Take uses it up; exactly one caller succeeds, the others get ErrNotFound.
 func (s PushedRequests) Take(ctx context.Context, id string) error {
 	_, err := s.TakeEntry(ctx, KindPushed, id)
@@ -240,7 +252,7 @@ func (s Outbox) Done(ctx context.Context, id string) error {
 	return nil
 }
 
-// All returns up to limit deliveries, the oldest first.
+// All returns up to limit deliveries, in the order of EntriesOf.
 func (s Outbox) All(ctx context.Context, limit int) ([]Delivery, error) {
 	return decodeEntries[Delivery](s.EntriesOf(ctx, KindLogout, outboxOwner, limit))
 }
@@ -248,10 +260,10 @@ func (s Outbox) All(ctx context.Context, limit int) ([]Delivery, error) {
 // versioned is what the version of an entry goes into.
 type versioned interface{ setVersion(uint64) }
 
-func (s *Session) setVersion(v uint64)   { s.Version = v }
-func (c *Consent) setVersion(v uint64)   { c.Version = v }
-func (*PushedRequest) setVersion(uint64) {}
-func (d *Delivery) setVersion(v uint64)  { d.Version = v }
+func (s *Session) setVersion(v uint64)       { s.Version = v }
+func (c *Consent) setVersion(v uint64)       { c.Version = v }
+func (p *PushedRequest) setVersion(v uint64) { p.Version = v }
+func (d *Delivery) setVersion(v uint64)      { d.Version = v }
 
 func entryOf(kind, id, owner string, expires time.Time, version uint64, v any) (Entry, error) {
 	data, err := json.Marshal(v)

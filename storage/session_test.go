@@ -227,6 +227,7 @@ func TestAPushedRequestIsUsedOnceAndEnds(t *testing.T) {
 		late.ID = "late"
 		must(t, errors.Join(pushed.Create(ctx, want), pushed.Create(ctx, late)))
 		wants(t, "create again", pushed.Create(ctx, want), storage.ErrExists)
+		want.Version = 1
 		for range 2 { // reading uses nothing up
 			got, err := pushed.Request(ctx, "p")
 			same(t, got, want, err)
@@ -244,6 +245,30 @@ func TestAPushedRequestIsUsedOnceAndEnds(t *testing.T) {
 		_, err = pushed.Request(ctx, "late")
 		wants(t, "read at the end", err, storage.ErrNotFound)
 		wants(t, "take at the end", pushed.Take(ctx, "late"), storage.ErrNotFound)
+	})
+}
+
+// RFC 9126 §2.2: it waits a short time for its browser; when that has come it waits for a person.
+func TestTheEndOfAPushedRequestMovesOnlyForWhoHasSeenItsLastVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pushed := storage.PushedRequests{Entries: memory.New()}
+		ctx := t.Context()
+		must(t, pushed.Create(ctx, storage.PushedRequest{ID: "p", ClientID: "c", ExpiresAt: time.Now().UTC().Add(time.Minute)}))
+		first, err := pushed.Request(ctx, "p")
+		must(t, err)
+		second := first
+		first.Shown, first.ExpiresAt = true, first.ExpiresAt.Add(time.Hour)
+		second.ExpiresAt = second.ExpiresAt.Add(2 * time.Hour)
+		must(t, pushed.Replace(ctx, first))
+		wants(t, "replace what has changed", pushed.Replace(ctx, second), storage.ErrConflict)
+
+		time.Sleep(time.Hour + time.Minute - time.Millisecond)
+		got, err := pushed.Request(ctx, "p")
+		first.Version = 2
+		same(t, got, first, err)
+		time.Sleep(time.Millisecond)
+		wants(t, "replace at the end", pushed.Replace(ctx, got), storage.ErrNotFound)
+		wants(t, "take at the end", pushed.Take(ctx, "p"), storage.ErrNotFound)
 	})
 }
 
@@ -310,7 +335,8 @@ func TestEachViewPassesOnThatTheStoreFails(t *testing.T) {
 		"Replace": sessions.Replace(ctx, aSession("s", "u")), "Consent": consent, "Consents.Of": consentsOf,
 		"Consents.Add": consents.Add(ctx, storage.Consent{UserID: "u", ClientID: "c"}), "Consents.Remove": consents.Remove(ctx, "u", "c"),
 		"Request": request, "Take": pushed.Take(ctx, "p"), "PushedRequests.Create": pushed.Create(ctx, storage.PushedRequest{ID: "p"}),
-		"All": all, "Outbox.Add": outbox.Add(ctx, storage.Delivery{ID: "d"}), "Outbox.Replace": outbox.Replace(ctx, storage.Delivery{ID: "d"}),
+		"PushedRequests.Replace": pushed.Replace(ctx, storage.PushedRequest{ID: "p"}),
+		"All":                    all, "Outbox.Add": outbox.Add(ctx, storage.Delivery{ID: "d"}), "Outbox.Replace": outbox.Replace(ctx, storage.Delivery{ID: "d"}),
 		"Done": outbox.Done(ctx, "d"),
 	} {
 		if !storage.IsFailure(err) {

@@ -52,7 +52,12 @@ func encodeGrant(g storage.Grant) []byte {
 	b = appendString(b, g.CodeChallenge)
 	b = appendString(b, g.RequestNonce)
 	b = appendStrings(b, g.UserInfoClaims)
-	return appendStrings(b, g.IDTokenClaims)
+	b = appendStrings(b, g.IDTokenClaims)
+	var consented uint64
+	if g.Consented {
+		consented = 1
+	}
+	return binary.AppendUvarint(b, consented)
 }
 
 func decodeGrant(b []byte) (storage.Grant, error) {
@@ -85,6 +90,9 @@ func decodeGrant(b []byte) (storage.Grant, error) {
 		g.SessionID, g.SessionBound = d.string(), d.uvarint() == 1
 		g.RedirectURI, g.CodeChallenge, g.RequestNonce = d.string(), d.string(), d.string()
 		g.UserInfoClaims, g.IDTokenClaims = d.strings(), d.strings()
+	}
+	if d.rest != "" { // schema 2 began without it
+		g.Consented = d.uvarint() == 1
 	}
 	if d.broken {
 		return storage.Grant{}, errors.New("bolt: decode grant: cut short")

@@ -71,8 +71,9 @@ func TestAfterKillNothingAcknowledgedIsLostAndNothingIsRedeemedTwice(t *testing.
 	}
 	path := filepath.Join(t.TempDir(), "ingam.db")
 	all, total, opening := newLedger(), newLedger(), time.Duration(0)
-	acknowledged := 0
-	for cycle := range cycles {
+	acknowledged, cycle := 0, 0
+	enough := func() bool { return acknowledged >= cycles*sessions }
+	for ; cycle < cycles || !enough() && cycle < 10*cycles; cycle++ { // a busy machine does less in each
 		l := runAndKill(t, path, fmt.Sprint(cycle))
 		before := time.Now()
 		s := open(t, path)
@@ -94,11 +95,11 @@ func TestAfterKillNothingAcknowledgedIsLostAndNothingIsRedeemedTwice(t *testing.
 	}
 	verifyEarlier(t, path, all)
 	total.add(all)
-	if acknowledged < cycles*sessions {
+	if !enough() {
 		t.Errorf("only %d steps were acknowledged: this test proves little", acknowledged)
 	}
 	t.Logf("PROMISE bolt kill cycles=%d acknowledged=%d lost=%d double=%d broken=%d slowest_open=%v",
-		cycles, acknowledged, total.lost, total.doubled, total.broken, opening.Round(10*time.Microsecond))
+		cycle, acknowledged, total.lost, total.doubled, total.broken, opening.Round(10*time.Microsecond))
 }
 
 // add sums up what was found.

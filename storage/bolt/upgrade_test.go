@@ -14,9 +14,9 @@ import (
 // oldGrant is what schema 1 stored: the fields of its time.
 func oldGrant(g storage.Grant) []byte {
 	g.SessionID, g.RedirectURI, g.CodeChallenge, g.RequestNonce = "", "", "", ""
-	g.SessionBound, g.UserInfoClaims, g.IDTokenClaims = false, nil, nil
+	g.SessionBound, g.UserInfoClaims, g.IDTokenClaims, g.Consented = false, nil, nil, false
 	b := encodeGrant(g)
-	return b[:len(b)-7] // seven fields that are empty
+	return b[:len(b)-8] // eight fields that are empty
 }
 
 // asSchema1 makes the store at path one of schema 1 with three grants, one of them revoked, and one that nobody can read.

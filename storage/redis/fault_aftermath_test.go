@@ -37,7 +37,7 @@ func populate(t testing.TB, s *Store, primary *redistest.Server, replicas int, n
 		}
 		p.strays = append(p.strays, fmt.Sprintf("%s-user-%d", name, i))
 	}
-	eventually(t, "all replicas have all", 10*time.Second, func() error {
+	eventually(t, "all replicas have all", func() error {
 		need(t, "SET", primary.Client().Incr(t.Context(), "nobody's").Err())
 		have, err := primary.Client().Wait(t.Context(), replicas, 100*time.Millisecond).Result()
 		if err == nil && int(have) < replicas {

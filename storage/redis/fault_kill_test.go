@@ -44,7 +44,7 @@ func TestARedisThatIsKilledUnderLoadForgetsNothingWhenItSyncsAlways(t *testing.T
 // recovery waits until the store answers again, and returns how long that took. Nothing is reopened.
 func recovery(t testing.TB, s *Store) time.Duration {
 	t.Helper()
-	return eventually(t, "the store recovers by itself", 30*time.Second, func() error { return s.Ping(t.Context()) })
+	return eventually(t, "the store recovers by itself", func() error { return s.Ping(t.Context()) })
 }
 
 // T6, S6: with "appendfsync everysec" a loss of power forgets the last second. What was not yet due to be on the disk is cut
@@ -95,7 +95,7 @@ func appendOnlyFile(t testing.TB, server *redistest.Server) string {
 // those before.
 func synced(t testing.TB, server *redistest.Server) {
 	t.Helper()
-	eventually(t, "Redis has written everything", 10*time.Second, func() error {
+	eventually(t, "Redis has written everything", func() error {
 		info, err := server.Info(t.Context(), "persistence")
 		if err == nil && (info["aof_buffer_length"] != "0" || info["aof_pending_bio_fsync"] != "0") {
 			err = fmt.Errorf("%s bytes are waiting, %s syncs", info["aof_buffer_length"], info["aof_pending_bio_fsync"])

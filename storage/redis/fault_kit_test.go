@@ -40,8 +40,11 @@ func need(t testing.TB, what string, err error) {
 	}
 }
 
-// eventually waits until the condition holds, and ends the test if it does not in time. It returns how long it took.
-func eventually(t testing.TB, what string, patience time.Duration, condition func() error) time.Duration {
+// patience is how long anything may take before it counts as never happening.
+const patience = 60 * time.Second
+
+// eventually waits until the condition holds, and ends the test if it never does. It returns how long it took.
+func eventually(t testing.TB, what string, condition func() error) time.Duration {
 	t.Helper()
 	begin := time.Now()
 	for {

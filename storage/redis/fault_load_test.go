@@ -55,7 +55,7 @@ func startTraffic(ctx context.Context, s *Store, name string, u storage.User, lo
 func (l *traffic) busy(t testing.TB) {
 	t.Helper()
 	time.Sleep(loadTime)
-	eventually(t, "traffic", 30*time.Second, func() error {
+	eventually(t, "traffic", func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if len(l.codes) < 20 || l.moves < 20 || len(l.revoked) < 20 {

@@ -48,22 +48,24 @@ func TestABadNetworkMakesFailuresInTimeAndNeverWrongAnswers(t *testing.T) {
 	for _, tr := range troubles() {
 		var a, well answers
 		var healed time.Duration
-		for round := range rounds {
+		missed := func() bool { return tr.answers && a.right == 0 || tr.fails && a.failed == 0 }
+		for round := 0; round < rounds || missed() && round < manyCycles; round++ {
 			list := s.probes(t, fmt.Sprint(tr.name, round))
 			tr.cause(s.proxy)
 			a.ask(t, s.cfg.Timeout, list)
 			s.proxy.Heal()
 			healed = max(healed, recovery(t, s.Store))
 			// And all of it works, unless this machine stands still.
+			before := well.failed
 			lag := well.ask(t, s.cfg.Timeout, s.probes(t, fmt.Sprint(tr.name, round, " healed")))
-			if well.failed > 0 && lag < 50*time.Millisecond {
+			if failed := well.failed - before; failed > 0 && lag < 50*time.Millisecond {
 				afterwards++
-				t.Errorf("%s, healed: %d failures", tr.name, well.failed)
+				t.Errorf("%s, healed: %d failures", tr.name, failed)
 			}
 		}
 		t.Logf("%-20s right=%d failed=%d wrong=%d late=%d p99=%v recovery_max=%v failed_afterwards=%d", tr.name, a.right, a.failed,
 			a.wrong, a.late, a.p99(), healed.Round(time.Millisecond), well.failed)
-		if tr.answers && a.right == 0 || tr.fails && a.failed == 0 {
+		if missed() {
 			t.Errorf("%s: %d right, %d failed: not the trouble that was meant", tr.name, a.right, a.failed)
 		}
 		all.right, all.failed, all.wrong, all.late = all.right+a.right, all.failed+a.failed, all.wrong+a.wrong, all.late+a.late
@@ -73,7 +75,7 @@ func TestABadNetworkMakesFailuresInTimeAndNeverWrongAnswers(t *testing.T) {
 	}
 	need(t, "close", errors.Join(s.Close(), s.aside.Close()))
 	s.proxy.Close()
-	eventually(t, "goroutines return to base", 10*time.Second, func() error {
+	eventually(t, "goroutines return to base", func() error {
 		if now := runtime.NumGoroutine(); now > before+2 { // the server's client has some
 			return fmt.Errorf("%d goroutines, %d before", now, before)
 		}
@@ -104,7 +106,7 @@ func TestAServerThatHangsCostsOneTimeoutAndABoundedPool(t *testing.T) {
 		a.ask(t, s.cfg.Timeout, proxyAll[:callers])
 		s.proxy.Heal()
 		again := recovery(t, s.Store)
-		eventually(t, "goroutines return to base", 10*time.Second, func() error {
+		eventually(t, "goroutines return to base", func() error {
 			now, conns := runtime.NumGoroutine(), s.conns.open.Load()
 			if now > goroutines+5*poolSize || conns > poolSize { // five of the proxy for each connection
 				return fmt.Errorf("%d goroutines, %d before; %d connections", now, goroutines, conns)
@@ -148,13 +150,14 @@ func TestAServerThatRefusedForLongIsUsedAgainSoon(t *testing.T) {
 func TestARequestThatIsRunLateLogsNobodyOutWithinTheWindow(t *testing.T) {
 	server := redistest.Start(t, redistest.AppendFsync("no"))
 	s := open(t, Config{Addresses: []string{server.Addr()}, Timeout: DefaultTimeout})
-	u := aUser(t, s, "u")
+	aside := reopen(t, Config{Addresses: []string{server.Addr()}}) // has more time
+	u := aUser(t, aside, "u")
 	late := map[time.Duration]int{}
 	rounds := figure(2, 50)
 	for round := range rounds {
 		for _, window := range []time.Duration{0, 10 * time.Second} {
 			id := fmt.Sprint("late", round, window)
-			need(t, "create a grant", s.CreateGrant(t.Context(), aGrant(id, u, 1)))
+			need(t, "create a grant", aside.CreateGrant(t.Context(), aGrant(id, u, 1)))
 			ask := func(attempt string) (storage.Outcome, storage.Grant, error) {
 				r := aRotation(id, u, 1, attempt)
 				r.Grace = window
@@ -167,11 +170,11 @@ func TestARequestThatIsRunLateLogsNobodyOutWithinTheWindow(t *testing.T) {
 			need(t, "resume", server.Resume()) // and what it was sent is run now, or after what comes next
 			var outcome storage.Outcome
 			var g storage.Grant
-			eventually(t, "an answer", 5*time.Second, func() (err error) { outcome, g, err = ask("second"); return err })
+			eventually(t, "an answer", func() (err error) { outcome, g, err = ask("second"); return err })
 			if window > 0 && (!success(outcome) || g.Generation != 2) {
 				t.Errorf("asked again within the window: %v, generation %d", outcome, g.Generation)
 			}
-			if g, err := s.Grant(t.Context(), id); err != nil || g.Revoked {
+			if g, err := aside.Grant(t.Context(), id); err != nil || g.Revoked {
 				late[window]++
 			}
 		}
@@ -189,12 +192,15 @@ func TestConnectionsThatARestartHasEndedFailAtMostOneRequestEach(t *testing.T) {
 	}{{"single", nil}, {"single-tls", []redistest.Option{redistest.TLS()}}} {
 		server := redistest.Start(t, append(on.options, redistest.AppendFsync("everysec"))...)
 		s := open(t, Config{Addresses: []string{server.Addr()}, TLS: server.TLSConfig()})
-		parallel(100, func(int) {
-			if err := s.Ping(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-		pooled := int(s.client.PoolStats().IdleConns)
+		pooled := 0
+		for n := 0; pooled < 2 && n < manyCycles; n++ { // a busy machine may let one after the other go
+			parallel(100, func(int) {
+				if err := s.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			pooled = int(s.client.PoolStats().IdleConns)
+		}
 		need(t, "restart", server.Restart())
 		failed := 0
 		for range 2 * pooled {

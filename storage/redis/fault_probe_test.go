@@ -221,7 +221,7 @@ func stalls() (stop func() time.Duration) {
 		for begin := time.Now(); ; begin = time.Now() {
 			select {
 			case <-done:
-				lost <- sum
+				lost <- sum + max(0, time.Since(begin)-tick-usual)
 				return
 			case <-time.After(tick):
 				sum += max(0, time.Since(begin)-tick-usual)

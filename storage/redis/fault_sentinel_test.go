@@ -55,7 +55,7 @@ func TestWhatAFailoverForgetsIsNeverRedeemedTwiceAndIsNoticed(t *testing.T) {
 		recovery(t, s)
 		slowest = max(slowest, time.Since(begin))
 		// A store that has found the new primary may still hold connections to the old one.
-		eventually(t, "the store is at the new primary", 10*time.Second, func() error {
+		eventually(t, "the store is at the new primary", func() error {
 			return remembering(t, s, fmt.Sprint("probe", run))
 		})
 		sum.add(p.inspect(t, s))
@@ -108,7 +108,7 @@ func TestWhatReplicasConfirmedSurvivesAFailover(t *testing.T) {
 		need(t, "kill the primary", old.Kill())
 		rejoin(t, replicas)
 		g.AwaitOtherPrimary(t, old)
-		eventually(t, "the store is at the new primary", 20*time.Second, func() error {
+		eventually(t, "the store is at the new primary", func() error {
 			return remembering(t, s, fmt.Sprint("probe", run))
 		})
 		time.Sleep(loadTime)
@@ -192,7 +192,7 @@ func TestSentinelsThatHangAreNotWaitedFor(t *testing.T) {
 	for _, sentinel := range g.Sentinels() {
 		need(t, "pause a sentinel", sentinel.Pause())
 		disconnect()
-		slowest = max(slowest, eventually(t, "the store finds the primary by another sentinel", 10*time.Second, ask))
+		slowest = max(slowest, eventually(t, "the store finds the primary by another sentinel", ask))
 		need(t, "resume it", sentinel.Resume())
 	}
 	for _, sentinel := range g.Sentinels() {
@@ -209,11 +209,11 @@ func TestSentinelsThatHangAreNotWaitedFor(t *testing.T) {
 			refused++
 		}
 	}
-	eventually(t, "the primary itself is well", time.Second, func() error { return aside.Ping(t.Context()) })
+	eventually(t, "the primary itself is well", func() error { return aside.Ping(t.Context()) })
 	for _, sentinel := range g.Sentinels() {
 		need(t, "resume a sentinel", sentinel.Resume())
 	}
-	again := eventually(t, "the store finds the primary again", 10*time.Second, ask)
+	again := eventually(t, "the store finds the primary again", ask)
 	promised(t, "sentinel", "sentinels hang", late+wrong, "one_hangs_recovery_max=%v all_hang_failures=%d recovery=%v late=%d",
 		slowest.Round(time.Millisecond), refused, again.Round(time.Millisecond), late)
 }

@@ -51,7 +51,7 @@ func splitBrain(t testing.TB) (one, other *side) {
 // part makes the replica a primary of its own, when it knows all that the other one knows.
 func (s *side) part(t testing.TB, other *side) {
 	t.Helper()
-	eventually(t, "the replica has all", 10*time.Second, func() error {
+	eventually(t, "the replica has all", func() error {
 		need(t, "INCR", s.server.Client().Incr(t.Context(), "nobody's").Err())
 		have, err := s.server.Client().Wait(t.Context(), 1, 100*time.Millisecond).Result()
 		if err == nil && have < 1 {

@@ -127,7 +127,7 @@ func answered(t testing.TB, what string, ask func() error) error {
 		if !storage.IsFailure(err) {
 			return err
 		}
-		if time.Since(begin) > 15*time.Second || t.Failed() {
+		if time.Since(begin) > patience || t.Failed() {
 			t.Errorf("%s: the store has not recovered: %v", what, err)
 			return err
 		}

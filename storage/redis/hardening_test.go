@@ -272,9 +272,10 @@ func TestAnExportBesideAReshardIsAnError(t *testing.T) {
 func TestCopiesAndTheDoctorHaveMorePatienceThanVerbs(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	s := open(t, Config{Addresses: []string{proxy.Addr()}, Timeout: 250 * time.Millisecond})
-	must(t, s.CreateGrant(t.Context(), testGrant("g")))
-	proxy.Latency(250 * time.Millisecond)
+	aside := open(t, Config{Addresses: []string{server.Addr()}})
+	must(t, aside.CreateGrant(t.Context(), testGrant("g")))
+	s := reopen(t, Config{Addresses: []string{proxy.Addr()}, Timeout: 500 * time.Millisecond})
+	proxy.Latency(300 * time.Millisecond)
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("a verb waited longer than its timeout")
 	}

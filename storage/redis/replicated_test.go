@@ -62,7 +62,7 @@ func unconfirmed(t *testing.T, s *Store, replica *redistest.Server) {
 	}
 	must(t, replica.Resume())
 	outcome := storage.Outcome(0)
-	for begun := time.Now(); time.Since(begun) < 10*time.Second; { // the replica catches up
+	for begun := time.Now(); time.Since(begun) < patience; { // the replica catches up
 		var err error
 		if outcome, _, err = s.Rotate(t.Context(), again); err == nil {
 			break

@@ -55,7 +55,7 @@ func (k *kit) grant(id string) storage.Grant {
 		BornAt: now, IdleExpiresAt: now.Add(k.units(20)), ExpiresAt: now.Add(k.units(50)),
 		SessionID: "session <&> 한국", SessionBound: true, RedirectURI: "https://app.example/cb?x=1&y=2",
 		CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", RequestNonce: "nonce\u0000 of \" the client",
-		UserInfoClaims: []string{"email", "phone_number"}, IDTokenClaims: []string{"name"},
+		UserInfoClaims: []string{"email", "phone_number"}, IDTokenClaims: []string{"name"}, Consented: true,
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // groupTimeout bounds how long a group may take to become ready. Sentinel alone takes 8 s to be sure that an old primary
 // that came back must become a replica.
-const groupTimeout = 30 * time.Second
+const groupTimeout = 2 * time.Minute
 
 // launchAll starts servers side by side: all or none.
 func launchAll(specs []*spec) ([]*Server, error) {

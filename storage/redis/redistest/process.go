@@ -13,7 +13,7 @@ import (
 )
 
 // stopTimeout bounds how long a process may take to end after a signal.
-const stopTimeout = 10 * time.Second
+const stopTimeout = time.Minute
 
 // errNotRunning: a signal was meant for a process that has ended.
 var errNotRunning = errors.New("the server is not running")

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	startTimeout = 10 * time.Second      // how long a server may take until it answers
+	startTimeout = time.Minute           // how long a server may take until it answers
 	startPoll    = 2 * time.Millisecond  // how often it is asked meanwhile, at first
 	slowestPoll  = 20 * time.Millisecond // and later
 	portTries    = 20                    // how many ports are tried
@@ -205,7 +205,7 @@ func (s *Server) Client() *goredis.Client { return s.admin }
 func (s *Server) Options() *goredis.Options {
 	o := &goredis.Options{
 		Addr: s.Addr(), TLSConfig: s.TLSConfig(), DisableIdentity: true, MaintNotificationsConfig: noMaintenance(),
-		DialTimeout: time.Second, DialerRetries: 1, PoolSize: 4,
+		DialTimeout: 5 * time.Second, DialerRetries: 1, PoolSize: 4,
 	}
 	if s.spec.acl != "" {
 		o.Username, o.Password = adminUser, adminPassword()

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -133,11 +134,11 @@ func prepareFamily(ctx context.Context, s storage.Store, p Plan, n *notes, i int
 		}
 	}
 	now := time.Now().UTC()
-	err := s.CreateGrant(ctx, storage.Grant{
+	g := storage.Grant{
 		ID: id, ClientID: "client", UserID: user, UserEpoch: firstEpoch, Scopes: []string{"openid"}, Nonce: []byte(id),
 		AuthTime: now, BornAt: now, IdleExpiresAt: now.Add(idleLifetime), ExpiresAt: now.Add(2 * idleLifetime),
-	})
-	if err != nil {
+	}
+	if err := insist(func() error { return s.CreateGrant(ctx, g) }); err != nil {
 		return fmt.Errorf("history: create grant: %w", err)
 	}
 	if !p.codeIsRaced(i) {
@@ -152,8 +153,10 @@ func prepareFamily(ctx context.Context, s storage.Store, p Plan, n *notes, i int
 }
 
 func redeemCode(ctx context.Context, s storage.Store, n *notes, id, user string) error {
-	out := rotate(ctx, s, n, user, Input{
-		Kind: KindRotate, Family: id, Attempt: id + ".code", UserVersion: firstVersion, UserEpoch: firstEpoch,
+	out := known(func() Output {
+		return rotate(ctx, s, n, user, Input{
+			Kind: KindRotate, Family: id, Attempt: id + ".code", UserVersion: firstVersion, UserEpoch: firstEpoch,
+		})
 	})
 	if out.Outcome != storage.Rotated {
 		return fmt.Errorf("history: the first redemption of the code of %s: %+v", id, out)
@@ -163,11 +166,14 @@ func redeemCode(ctx context.Context, s storage.Store, n *notes, id, user string)
 
 // renameUser changes what a user is called, which ends none of their sign-ins.
 func renameUser(ctx context.Context, s storage.Store, n *notes, id, user string) error {
-	u, out := readUser(ctx, s, n, id, user)
-	if !out.Unknown && out.Refused == "" {
-		u.Claims = map[string]any{"name": "renamed"}
-		out = replaceUser(ctx, s, n, id, u)
-	}
+	out := known(func() Output {
+		u, out := readUser(ctx, s, n, id, user)
+		if !out.Unknown && out.Refused == "" {
+			u.Claims = map[string]any{"name": "renamed"}
+			out = replaceUser(ctx, s, n, id, u)
+		}
+		return out
+	})
 	if out.Unknown || out.Refused != "" {
 		return fmt.Errorf("history: change the user of %s: %+v", id, out)
 	}
@@ -175,10 +181,34 @@ func renameUser(ctx context.Context, s storage.Store, n *notes, id, user string)
 }
 
 func createUser(ctx context.Context, s storage.Store, id string) error {
-	if err := s.CreateUser(ctx, storage.User{ID: id, Username: id, Epoch: firstEpoch}); err != nil {
+	u := storage.User{ID: id, Username: id, Epoch: firstEpoch}
+	if err := insist(func() error { return s.CreateUser(ctx, u) }); err != nil {
 		return fmt.Errorf("history: create user: %w", err)
 	}
 	return nil
+}
+
+// tries is how often the same is asked of a store that fails, as it may on a busy machine. During a run nobody is so patient.
+const tries = 20
+
+// insist asks until the store does not fail.
+func insist(create func() error) error {
+	err := create()
+	for try := 1; storage.IsFailure(err) && try < tries; try++ {
+		if err = create(); errors.Is(err, storage.ErrExists) {
+			return nil // it had been done
+		}
+	}
+	return err
+}
+
+// known asks until the answer is known.
+func known(ask func() Output) Output {
+	out := ask()
+	for try := 1; out.Unknown && try < tries; try++ {
+		out = ask()
+	}
+	return out
 }
 
 // Finish reads every family when a run is over.
@@ -186,7 +216,7 @@ func Finish(ctx context.Context, s storage.Store, p Plan) ([]Event, error) {
 	p = p.withDefaults()
 	return eachFamily(p, func(n *notes, i int) error {
 		id, _ := p.family(i)
-		if out := readGrant(ctx, s, n, id); out.Unknown {
+		if out := known(func() Output { return readGrant(ctx, s, n, id) }); out.Unknown {
 			return fmt.Errorf("history: the store failed when the run was over: grant %s", id)
 		}
 		return nil
