@@ -101,11 +101,11 @@ func TestAnEmptyBudgetLooksTheSameForUsersThereAreAndThereAreNot(t *testing.T) {
 	}
 }
 
-// L6: all paths and all spellings take from one budget, of 10.
+// L6: all paths and all spellings take from one budget, of 20.
 func TestPathsAndSpellingsShareOneBudget(t *testing.T) {
 	bubble(t, func(t testing.TB, r *rig) {
 		spellings := []string{"alice", "ALICE", "Alice", "ａｌｉｃｅ", "aLiCe"}
-		for n := range 10 {
+		for n := range 20 {
 			address := fmt.Sprintf("192.0.2.%d:1", n+1)
 			res := r.guess(signInPaths[n%2], address, spellings[n%len(spellings)], "wrong")
 			if res.str("error") != "invalid_grant" {
@@ -152,8 +152,8 @@ func TestManyAddressesMeetTheLimitOfTheAccountButDoNotLockItsOwnerOut(t *testing
 				let++
 			}
 		}
-		if let != 10 {
-			t.Errorf("%d guesses were let through, want 10", let)
+		if let != 20 {
+			t.Errorf("%d guesses were let through, want 20", let)
 		}
 		wantThrottled(t, r.guess("/login", "203.0.113.9:1", "alice", "wonderland"))
 		want(t, r.guess("/login", "192.0.2.7:2", "alice", "wonderland"), http.StatusOK, "")
@@ -179,8 +179,8 @@ func TestParallelGuessesNeverPassTheLimit(t *testing.T) {
 		}
 		close(start)
 		wg.Wait()
-		if let := statuses[400] + statuses[401]; let != 10 || statuses[429] != 190 {
-			t.Errorf("statuses %v, want 10 guesses let through", statuses)
+		if let := statuses[400] + statuses[401]; let != 20 || statuses[429] != 180 {
+			t.Errorf("statuses %v, want 20 guesses let through", statuses)
 		}
 	})
 }

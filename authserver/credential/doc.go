@@ -4,12 +4,13 @@
 // [Authenticator.Authenticate] and nothing else, so that no path has limits of its own. It asks three questions, and
 // their order is the security of the package:
 //
-//  1. May this guess be made at all? A unit of the address's budget and one of the account's are taken before anything
-//     is compared, and given back if the password was right. Counting first means that two hundred guesses sent at
-//     once are two hundred guesses, not one. Budgets refill with time, so nobody outside can lock a person out for
-//     ever; and an address from which the person has signed in before has a budget of its own, so that an attacker
-//     elsewhere who empties the account's does not lock out the person at home. Attempts that share a budget take turns,
-//     so that any number of right passwords at once never finds it empty.
+//  1. May this guess be made at all? A unit each of the budgets of the address, of the account at that address, and of
+//     the account is taken before anything is compared, and given back if the password was right. Counting first means
+//     that two hundred guesses sent at once are two hundred guesses, not one. Budgets refill with time, and one address
+//     alone never gets all of an account's, so nobody outside can lock a person out for ever; and an address from which
+//     the person has signed in before takes nothing from the account's, so that many attackers elsewhere who empty it
+//     do not lock out the person at home. Attempts that share a budget take turns, so that any number of right passwords
+//     at once never finds it empty.
 //  2. Is there room to compute? A password hash is slow on purpose: argon2id takes 19 MiB and some tens of
 //     milliseconds. The [Hasher] computes a few at a time and lets a few wait for a moment; the rest get [ErrBusy].
 //     Whoever gives up waiting frees nothing: the place belongs to the computation until it is done.

@@ -25,15 +25,15 @@ type GuessLimits struct {
 	// Address is for all attempts from one address, whomever they are for: an IPv4 address, or the /64 of an IPv6
 	// address. It stops one password being tried on many users. Default: 30, then one each 10 seconds.
 	Address Rate
-	// Account is for all attempts on one username from wherever, whether there is such a user or not. It stops many
-	// addresses trying one user. Default: 10, then one each minute.
-	Account Rate
-	// Device takes the place of Account where the user has signed in from that address within the last 30 days (it can
-	// be up to 60: see devicePeriod).
-	// Default: 10, then one each 30 seconds.
+	// Device is for all attempts on one username from one address, whether there is such a user or not. It is smaller and
+	// slower than Account, so that one address alone never empties that. Default: 10, then one each 2 minutes.
 	Device Rate
-	// Sustained is taken besides Account or Device, with a budget for each of them: it is what makes the delay grow for
-	// somebody who never stops. Default: 100 (NIST SP 800-63B-4 §3.2.2), then one each 15 minutes.
+	// Account is for all attempts on one username from wherever, but for devices from which the user has signed in within
+	// the last 30 days (it can be up to 60: see devicePeriod). It stops many addresses trying one user. Default: 20, then
+	// one each minute.
+	Account Rate
+	// Sustained is taken besides Account, and half of it, half as fast, besides Device: it is what makes the delay grow
+	// for somebody who never stops. Default: 100 (NIST SP 800-63B-4 §3.2.2), then one each 15 minutes.
 	Sustained Rate
 }
 
@@ -47,26 +47,33 @@ func (r Rate) or(fallback Rate) Rate {
 func (g GuessLimits) withDefaults() GuessLimits {
 	return GuessLimits{
 		Address:   g.Address.or(Rate{30, 10 * time.Second}),
-		Account:   g.Account.or(Rate{10, time.Minute}),
-		Device:    g.Device.or(Rate{10, 30 * time.Second}),
+		Device:    g.Device.or(Rate{10, 2 * time.Minute}),
+		Account:   g.Account.or(Rate{20, time.Minute}),
 		Sustained: g.Sustained.or(Rate{100, 15 * time.Minute}),
 	}
 }
 
 // budgets are what one attempt takes, in that order: the address comes first, so that an address with nothing left
-// can neither use up anybody's budget nor fill the store with usernames.
+// can neither use up anybody's budget nor fill the store with usernames; and the device before the account, so that whoever
+// is refused there takes nothing from other people.
 func (g GuessLimits) budgets(address netip.Addr, account, device string, known bool) []storage.Budget {
 	g = g.withDefaults()
-	key, rate := account, g.Account
-	if known {
-		key, rate = device, g.Device
+	list := []storage.Budget{
+		g.Address.budget("address/" + AddressPrefix(address)),
+		g.Device.budget(device), g.Sustained.halved().budget("sustained/" + device),
 	}
-	return []storage.Budget{
-		{Key: "guess/address/" + addressPrefix(address), Burst: g.Address.Burst, Every: g.Address.Every},
-		{Key: "guess/" + key, Burst: rate.Burst, Every: rate.Every},
-		{Key: "guess/sustained/" + key, Burst: g.Sustained.Burst, Every: g.Sustained.Every},
+	if !known {
+		list = append(list, g.Account.budget(account), g.Sustained.budget("sustained/"+account))
 	}
+	return list
 }
+
+func (r Rate) budget(key string) storage.Budget {
+	return storage.Budget{Key: "guess/" + key, Burst: r.Burst, Every: r.Every}
+}
+
+// halved is half as much, half as fast.
+func (r Rate) halved() Rate { return Rate{max(1, r.Burst/2), 2 * r.Every} }
 
 // afterSuccess gives the address its unit back and empties the count of failures against the rest. What another
 // address took is untouched if the sign-in came from a known device: it is not in the list.
@@ -100,7 +107,7 @@ func accountKey(typed, canonical string) string {
 // deviceKey stands for a user at an address. owner is the user's id, which survives a new username, or the account
 // key where there is no user.
 func deviceKey(owner string, address netip.Addr) string {
-	return "device/" + digestOf("device", owner, addressPrefix(address))
+	return "device/" + digestOf("device", owner, AddressPrefix(address))
 }
 
 // digestOf is SHA-256 over the parts with their lengths, so that no two lists of parts are alike.
@@ -112,9 +119,9 @@ func digestOf(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// addressPrefix is what one subscriber can be expected to hold: an IPv4 address, also one mapped into IPv6 (RFC 4291
+// AddressPrefix is what one subscriber can be expected to hold: an IPv4 address, also one mapped into IPv6 (RFC 4291
 // §2.5.5.2), or an IPv6 /64 (RFC 6177). Attempts without an address are taken for one subscriber's.
-func addressPrefix(a netip.Addr) string {
+func AddressPrefix(a netip.Addr) string {
 	if !a.IsValid() {
 		return "none"
 	}

@@ -47,24 +47,80 @@ func TestManyAddressesCannotTryOneAccount(t *testing.T) { // rows L5, L10
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk(t, HasherConfig{})
 			d.add(t, "alice", cheapHash(), false)
-			for i := range 10 {
+			for i := range 20 {
 				if err := d.guess(t.Context(), address(i), name, wrong); !refused(err) {
 					t.Fatalf("guess %d: %v", i+1, err)
 				}
 			}
-			_, work, _, err := d.try(t.Context(), address(10), name, right)
+			_, work, _, err := d.try(t.Context(), address(20), name, right)
 			if err == nil || err.Error() != "too many attempts to sign in; the next one is possible in 1m0s" || len(work) != 0 {
-				t.Errorf("%q after 10 guesses: %v, computed %v", name, err, work)
+				t.Errorf("%q after 20 guesses: %v, computed %v", name, err, work)
 			}
 			time.Sleep(time.Minute)
-			if err := d.guess(t.Context(), address(11), name, wrong); !refused(err) {
+			if err := d.guess(t.Context(), address(21), name, wrong); !refused(err) {
 				t.Errorf("a minute later: %v", err)
 			}
-			if err := d.guess(t.Context(), address(12), name, wrong); !throttled(err) {
+			if err := d.guess(t.Context(), address(22), name, wrong); !throttled(err) {
 				t.Errorf("and once more: %v", err)
 			}
 		})
 	}
+}
+
+// One address takes less of an account's budgets than refills, however long and fast it guesses: a person who comes from
+// somewhere new is let in at once.
+func TestOneAddressCannotLockAPersonOutOfNewDevices(t *testing.T) { // row L5
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, HasherConfig{})
+		d.add(t, "alice", cheapHash(), false)
+		guesses := 0
+		for begun, n := time.Now(), 0; time.Since(begun) < 24*time.Hour; n++ {
+			switch err := d.guess(t.Context(), elsewhere, "alice", wrong); {
+			case refused(err):
+				guesses++
+			case !throttled(err):
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			if n%300 != 0 { // once in 50 minutes
+				continue
+			}
+			if err := d.guess(t.Context(), address(n), "alice", wrong); !refused(err) { // a success would empty the count
+				t.Fatalf("from somewhere new after %v: %v", time.Since(begun), err)
+			}
+		}
+		if guesses < 50 || guesses > 50+24*2+1 {
+			t.Errorf("%d guesses from one address in a day, want 50 and one each half hour", guesses)
+		}
+		if err := d.guess(t.Context(), home, "alice", right); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who shares an address with a person learns nothing from how long there is to wait: not whether the name is somebody's,
+// and not whether they sign in from there.
+func TestTheWaitIsTheSameWhetherOrNotSomebodySignsInFromThere(t *testing.T) { // row L10
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, HasherConfig{})
+		d.add(t, "alice", cheapHash(), false)
+		d.add(t, "bob", cheapHash(), false)
+		if err := d.guess(t.Context(), home, "alice", right); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"alice", "bob", "nobody"} {
+			d.Guesses.Address = Rate{1000, time.Hour}
+			for range 10 {
+				if err := d.guess(t.Context(), home, name, wrong); !refused(err) {
+					t.Fatal(name, err)
+				}
+			}
+			var limit *ThrottledError
+			if err := d.guess(t.Context(), home, name, wrong); !errors.As(err, &limit) || limit.RetryAfter != 2*time.Minute {
+				t.Errorf("%s after 10 guesses: %v, want 2 minutes", name, err)
+			}
+		}
+	})
 }
 
 func TestTheDelayGrowsForAnAttackerWhoNeverStops(t *testing.T) { // row L5
@@ -108,7 +164,7 @@ func TestAllSpellingsOfANameShareOneBudget(t *testing.T) { // row L6
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, HasherConfig{})
 		spellings := []string{"zoë", "ZOË", "Zoe\u0308", "zOe\u0308", "ｚｏë"}
-		for i := range 10 {
+		for i := range 20 {
 			if err := d.guess(t.Context(), address(i), spellings[i%len(spellings)], wrong); !refused(err) {
 				t.Fatalf("guess %d: %v", i+1, err)
 			}
@@ -130,8 +186,8 @@ func TestTwoHundredGuessesAtOnceAreCountedBeforeTheyAreCompared(t *testing.T) { 
 		from func(i int) netip.Addr
 		want int64
 	}{
-		"one account":           {func(int) string { return "alice" }, address, 10},
-		"one account, no user":  {func(int) string { return "nobody" }, address, 10},
+		"one account":           {func(int) string { return "alice" }, address, 20},
+		"one account, no user":  {func(int) string { return "nobody" }, address, 20},
 		"one address":           {func(i int) string { return fmt.Sprintf("user%d", i) }, func(int) netip.Addr { return home }, 30},
 		"one account, one /64":  {func(int) string { return "alice" }, subnet, 10},
 		"many accounts one /64": {func(i int) string { return fmt.Sprintf("user%d", i) }, subnet, 30},
@@ -244,7 +300,7 @@ func TestWhoeverHangsUpHasMadeAGuess(t *testing.T) { // rows L5, L11
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, HasherConfig{})
 		d.Hasher.computing = func(string) { time.Sleep(time.Second) }
-		for i := range 10 {
+		for i := range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Millisecond, cancel)
 			if err := d.guess(ctx, address(i), "alice", wrong); !errors.Is(err, context.Canceled) {
@@ -253,7 +309,7 @@ func TestWhoeverHangsUpHasMadeAGuess(t *testing.T) { // rows L5, L11
 			time.Sleep(time.Second)
 		}
 		if err := d.guess(t.Context(), home, "alice", wrong); !throttled(err) {
-			t.Errorf("after ten guesses nobody waited for: %v", err)
+			t.Errorf("after twenty guesses nobody waited for: %v", err)
 		}
 	})
 }
@@ -264,17 +320,17 @@ func TestAnAddressIsWhatOneSubscriberHas(t *testing.T) { // row L9
 		{"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"},
 		{"fe80::1%eth0", "fe80::2%eth1", "fe80::/64"},
 	} {
-		a, b := addressPrefix(netip.MustParseAddr(c.a)), addressPrefix(netip.MustParseAddr(c.b))
+		a, b := AddressPrefix(netip.MustParseAddr(c.a)), AddressPrefix(netip.MustParseAddr(c.b))
 		if a != c.key || b != c.key {
 			t.Errorf("%s is %s, %s is %s; want %s", c.a, a, c.b, b, c.key)
 		}
 	}
 	for _, c := range [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8:1:2::1", "2001:db8:1:3::1"}} {
-		if addressPrefix(netip.MustParseAddr(c[0])) == addressPrefix(netip.MustParseAddr(c[1])) {
+		if AddressPrefix(netip.MustParseAddr(c[0])) == AddressPrefix(netip.MustParseAddr(c[1])) {
 			t.Errorf("%s and %s are one", c[0], c[1])
 		}
 	}
-	if got := addressPrefix(netip.Addr{}); got != "none" {
+	if got := AddressPrefix(netip.Addr{}); got != "none" {
 		t.Errorf("no address is %q", got)
 	}
 }
@@ -296,7 +352,7 @@ func TestTheStoreLearnsNoNamesFromTheBudgets(t *testing.T) { // row G1
 func TestALimitLeftOutIsTheDefault(t *testing.T) {
 	g := GuessLimits{Account: Rate{Burst: 3}, Device: Rate{Every: time.Second}, Address: Rate{5, time.Second}}.withDefaults()
 	want := GuessLimits{
-		Account: Rate{10, time.Minute}, Device: Rate{10, 30 * time.Second},
+		Account: Rate{20, time.Minute}, Device: Rate{10, 2 * time.Minute},
 		Address: Rate{5, time.Second}, Sustained: Rate{100, 15 * time.Minute},
 	}
 	if g != want {

@@ -53,6 +53,12 @@ func (l *lanes) enter(ctx context.Context, budgets []storage.Budget, g *gate) (l
 			return nil, err
 		}
 		select {
+		case turns <- struct{}{}: // it is free: nobody is late for it
+			entered = append(entered, b.Key)
+			continue
+		default:
+		}
+		select {
 		case turns <- struct{}{}:
 			entered = append(entered, b.Key)
 			continue

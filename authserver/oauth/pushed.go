@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -15,12 +16,13 @@ import (
 
 const (
 	requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
-	// pushedLifetime is how long a pushed request may wait for its browser (RFC 9126 §2.2: "short").
+	// pushedLifetime is how long a pushed request may wait for its browser (RFC 9126 §2.2: "short"). When that has come, it
+	// waits for the person, see [Engine.awaitPerson].
 	pushedLifetime = 90 * time.Second
 )
 
 // ServePushed answers POST /oauth2/par (RFC 9126): the client authenticates, its request is checked whole, and what comes
-// back is a reference that is good once, for that client, for 90 seconds.
+// back is a reference that is good once, for that client, and must be opened within 90 seconds.
 func (e *Engine) ServePushed(w http.ResponseWriter, r *http.Request) {
 	body, err := e.push(w, r)
 	if err != nil {
@@ -36,7 +38,7 @@ func (e *Engine) spendPush(r *http.Request, c *client) error {
 		return nil
 	}
 	wait, err := e.store.Spend(r.Context(), storage.Budget{
-		Key: "push/" + credential.RemoteAddress(r).String(), Burst: pushBurst, Every: pushEvery,
+		Key: "push/" + credential.AddressPrefix(credential.RemoteAddress(r)), Burst: pushBurst, Every: pushEvery,
 	})
 	switch {
 	case err != nil:
@@ -49,7 +51,7 @@ func (e *Engine) spendPush(r *http.Request, c *client) error {
 	return nil
 }
 
-// What one address may push as a public client: so much at once, then one more each so long.
+// What one address (of IPv6 one /64) may push as a public client: so much at once, then one more each so long.
 const (
 	pushBurst = 300
 	pushEvery = 100 * time.Millisecond
@@ -82,13 +84,13 @@ func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		}
 	}
 	a.params.Set("client_id", a.client.ID)
-	err = e.openRequestObject(r.Context(), a)
+	err = e.openRequestObject(r.Context(), a, "")
 	if err == nil {
 		err = e.validate(r.Context(), a)
 	}
 	limit := 4 * maxAuthorization
 	if a.client.Public {
-		limit = maxAuthorization // anybody can push as a public client, and it is kept for 90 seconds
+		limit = maxAuthorization // anybody can push as a public client, and it is kept for minutes
 	}
 	if err == nil && len(a.params.Encode()) > limit {
 		err = invalidRequest(fmt.Sprintf("The request is longer than %d KiB.", limit>>10))
@@ -109,4 +111,19 @@ func (e *Engine) push(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		RequestURI string `json:"request_uri"`
 		ExpiresIn  int64  `json:"expires_in"`
 	}{requestURIPrefix + pushed.ID, int64(pushedLifetime / time.Second)})
+}
+
+// awaitPerson gives a request as long as a person may take to type or to read. It comes before each page that asks the
+// person. The end of a pushed request moves once: whoever holds its reference cannot keep it alive.
+func (e *Engine) awaitPerson(ctx context.Context, a *authorization) error {
+	if a.pushed.ID == "" || a.pushed.Shown {
+		return nil
+	}
+	shown := a.pushed
+	shown.Shown, shown.ExpiresAt = true, time.Now().Add(consentLifetime)
+	err := storage.PushedRequests{Entries: e.store}.Replace(ctx, shown)
+	if err == nil || errors.Is(err, storage.ErrConflict) { // somebody else has moved it
+		return nil
+	}
+	return ifNotFound(err, usedRequestURI(a.query.Get("request_uri")))
 }
