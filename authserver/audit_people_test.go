@@ -109,7 +109,7 @@ func TestWhatPeopleDoIsInTheAudit(t *testing.T) {
 	p.submit(p.form(p.open("/account"), "/account/password"), "current", "wonderland", "new", "through the looking glass",
 		"repeat", "through the looking glass", "end_others", "1")
 	p.submit(p.form(p.open("/logout"), "/logout"))
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if strings.Contains(r.logs.String(), "logout.delivered") {
 			break
 		}

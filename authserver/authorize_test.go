@@ -3,6 +3,7 @@ package authserver_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +99,6 @@ func TestAnUnknownClientIsAPageThatNamesIt(t *testing.T) {
 		"client_id ":   request("", rpRedirect).Encode(),
 		"client_id  ":  request("rp", rpRedirect).Encode() + "&client_id=spa",
 		"redirect_uri": request("rp", rpRedirect).Encode() + "&redirect_uri=https://evil.example.test/cb",
-		"state":        request("rp", rpRedirect).Encode() + "&state=2",
 		"request_uri":  request("rp", rpRedirect, "request_uri", "https://evil.example.test/request.jwt").Encode(),
 		"request_uri ": request("rp", rpRedirect, "request_uri", "urn:ietf:params:oauth:request_uri:unknown").Encode(),
 		"%":            "client_id=%zz",
@@ -153,15 +153,22 @@ func TestErrorsGoToTheClientByRedirect(t *testing.T) {
 		}
 	}
 	p := r.person()
-	p.wantError(p.open("/oauth2/auth?"+request("spa", spaURI).Encode()+"&nonce=2"), spaURI, "invalid_request")
+	for _, name := range []string{"nonce", "response_type", "scope", "request", "response_mode", "state"} {
+		again := "&" + name + "=2&" + name + "=3"
+		q := p.wantError(p.open("/oauth2/auth?"+request("spa", spaURI, name, "").Encode()+again), spaURI, "invalid_request")
+		if !strings.Contains(q.Get("error_description"), "'"+name+"' is repeated") || q.Has("state") == (name == "state") {
+			t.Errorf("%s twice: %v", name, q)
+		}
+	}
 }
 
-// RFC 6749 §4.1.1: state is the client's business. None in, none out; a short one is served; a very long one is refused.
+// RFC 6749 §4.1.1: state is the client's business. None in, none out; a short one is served; a very long one is refused, and so is
+// one with control characters (appendix A.5): by redirect, and without it.
 func TestStateComesBackExactlyAsItWasSent(t *testing.T) {
 	r := newRig(t).seedSignIn()
 	p := r.person()
 	p.code(request("ours", "https://ours.example.test/cb"))
-	for _, state := range []string{"", "x", "a b&c=d%20\"é", strings.Repeat("s", 8000)} {
+	for _, state := range []string{"", "x", "a b&c=d%20\"<>'\\~é상태", strings.Repeat("s", 8000)} {
 		q := p.atClient(p.authorize(request("ours", "https://ours.example.test/cb", "state", state)), "https://ours.example.test/cb")
 		if q.Get("state") != state || q.Has("state") != (state != "") || q.Get("code") == "" {
 			t.Errorf("state %.20q: got %v", state, q)
@@ -170,6 +177,18 @@ func TestStateComesBackExactlyAsItWasSent(t *testing.T) {
 	q := p.wantError(p.authorize(request("ours", "https://ours.example.test/cb", "state", strings.Repeat("s", 9000))), "https://ours.example.test/cb", "invalid_request")
 	if q.Has("state") {
 		t.Error("the long state came back")
+	}
+	for _, state := range []string{"a\nb", "a\x00", "\x7f", "\u0085", "\xff"} {
+		q := p.wantError(p.authorize(request("ours", "https://ours.example.test/cb", "state", state)), "https://ours.example.test/cb", "invalid_request")
+		if q.Has("state") || !strings.Contains(q.Get("error_description"), "state") {
+			t.Errorf("state %q: %v", state, q)
+		}
+	}
+	// Where neither client nor redirect URI is right it is a page (A3).
+	for _, q := range []url.Values{request("ghost", spaURI, "state", "\n"), request("spa", "https://evil.example.test", "state", "\n")} {
+		if res := r.do(get("/oauth2/auth?" + q.Encode() + "&state=2")); res.StatusCode != http.StatusBadRequest || res.Header.Get("Location") != "" {
+			t.Errorf("%v: %d to %q", q, res.StatusCode, res.Header.Get("Location"))
+		}
 	}
 	// 1 MiB: by GET it never gets here (net/http); by POST it is too large.
 	req := form("/oauth2/auth", "client_id", "ours", "state", strings.Repeat("s", 1<<20))
@@ -553,6 +572,68 @@ func TestARequestOfAnAppOnADeviceIsNeverAnsweredWithoutThePerson(t *testing.T) {
 	}
 	p.code(request("spa", spaURI)) // its redirect URI is proof enough
 	p.atClient(p.authorize(request("spa", spaURI, "prompt", "none")), spaURI)
+	// This server is on the same device, as a developer's: an app that is developed at http://localhost is as good as anywhere.
+	r.changeClient("app", func(c *storage.Client) { c.RedirectURIs = append(c.RedirectURIs, localURI, schemeURI) })
+	p.atClient(p.authorize(request("app", localURI, "prompt", "none")), localURI)
+	p.wantError(p.authorize(request("app", schemeURI, "prompt", "none")), schemeURI, "consent_required")
+	r.changeClient("app", func(c *storage.Client) { c.FirstParty = true })
+	for _, uri := range []string{uri, localURI, schemeURI} {
+		p.atClient(p.authorize(request("app", uri, "prompt", "none")), uri)
+	}
+}
+
+// Redirect URIs of public clients beside http://127.0.0.1.
+const (
+	localURI  = "http://localhost:8083/callback"
+	schemeURI = "com.example.app:/callback"
+)
+
+// RFC 8252 §8.6, as above, where the server is not on the device: http://localhost is a port there like any other, and of a
+// client that is not asked for consent the person sees that it asks.
+func TestARequestOfAnAppOnAnotherDeviceIsNeverAnsweredWithoutThePerson(t *testing.T) {
+	g := newGuest(t)
+	g.code()
+	open := func(client, uri string, pairs ...string) page {
+		return g.open(pathPrefix + "/oauth2/auth?" + request(client, uri, pairs...).Encode())
+	}
+	wantCode := func(pg page, uri string, ok bool) {
+		t.Helper()
+		if got := strings.HasPrefix(pg.at, uri) && strings.Contains(pg.at, "code="); got != ok {
+			t.Errorf("%s: code=%v at %s", uri, got, pg.at)
+		}
+	}
+	uris := []string{"http://127.0.0.1:5000/callback", localURI, schemeURI}
+	g.changeClient("app", func(c *storage.Client) { c.RedirectURIs = append(c.RedirectURIs, localURI, schemeURI) })
+	g.changeClient("spa", func(c *storage.Client) { c.FirstParty = true })
+	g.changeClient("ours", func(c *storage.Client) { c.RedirectURIs = append(c.RedirectURIs, localURI) })
+	wantCode(open("spa", spaURI, "prompt", "none"), spaURI, true)
+	wantCode(open("ours", localURI, "prompt", "none"), localURI, true) // it proves who it is
+	for _, uri := range uris {
+		pg := open("app", uri)
+		wantCode(g.submit(g.form(pg, pathPrefix+"/consent"), "decision", "allow", "remember", "1"), uri, true)
+		if pg := open("app", uri, "prompt", "none"); !strings.Contains(pg.at, "error=consent_required") {
+			t.Errorf("%s: silent: %s", uri, pg.at)
+		}
+	}
+	g.changeClient("app", func(c *storage.Client) { c.FirstParty = true })
+	for _, uri := range uris {
+		if pg := open("app", uri, "prompt", "none"); !strings.Contains(pg.at, "error=interaction_required") {
+			t.Errorf("%s, first party: silent: %s", uri, pg.at)
+		}
+		req := g.post(g.form(open("app", uri), pathPrefix+"/login/choose"), "decision", "continue")
+		req.Header.Set("Origin", pathHost)
+		back := strings.TrimPrefix(g.send(req).Header.Get("Location"), pathHost)
+		wantCode(g.open(back), uri, true)
+		for _, again := range []page{g.open(back), open("app", uri)} { // the answer of before is none
+			if !again.has(pathPrefix + "/login/choose") {
+				t.Errorf("%s, again: %d at %s", uri, again.StatusCode, again.at)
+			}
+		}
+		pg := open("app", uri, "prompt", "consent") // which shows the same
+		wantCode(g.submit(g.form(pg, pathPrefix+"/consent"), "decision", "allow"), uri, true)
+		pg = open("app", uri, "prompt", "login") // signing in is being there
+		wantCode(g.submit(g.form(pg, pathPrefix+"/login"), "username", "alice", "password", "wonderland"), uri, true)
+	}
 }
 
 // What is kept of a request is bounded.

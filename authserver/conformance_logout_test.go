@@ -173,7 +173,7 @@ func TestConformanceABackChannelLogout(t *testing.T) {
 	var req *http.Request
 	select {
 	case req = <-got:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing came")
 	}
 	// OIDC Back-Channel Logout §2.5: a POST of the token and nothing else.

@@ -13,7 +13,7 @@ import (
 )
 
 // api serves an endpoint for programs, also those in browsers of an allowed origin (Fetch standard, CORS protocol):
-// the configured ones and those of registered public clients. No cookie counts here, so no credentials are ever allowed.
+// the configured ones and those of registered clients. No cookie counts here, so no credentials are ever allowed.
 func (s *Server) api(methods string, next http.HandlerFunc) http.Handler {
 	serve := only(methods, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,8 +48,8 @@ const originsEvery = 2 * time.Second
 // originsWithin is how long reading the list may take.
 const originsWithin = 5 * time.Second
 
-// origins are those of all public clients: where their redirect URIs lead, and what they are registered for beside. The
-// zero value is ready. Safe for concurrent use.
+// origins are those that clients are registered for, and those where the redirect URIs of public clients lead. The zero
+// value is ready. Safe for concurrent use.
 type origins struct {
 	reading sync.Mutex // held by the one who reads the list
 	known   atomic.Pointer[originList]
@@ -108,16 +108,16 @@ func readOrigins(ctx context.Context, clients storage.Clients) (map[string]bool,
 		}
 		for _, c := range list {
 			after = c.ID
+			for _, origin := range c.AllowedOrigins {
+				all[origin] = true
+			}
 			if !c.Public {
-				continue
+				continue // its redirect URIs lead to servers
 			}
 			for _, uri := range c.RedirectURIs {
 				if u, err := url.Parse(uri); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
 					all[u.Scheme+"://"+u.Host] = true
 				}
-			}
-			for _, origin := range c.AllowedOrigins {
-				all[origin] = true
 			}
 		}
 		if len(list) < page {

@@ -68,6 +68,23 @@ func TestConfiguredOriginsMayCallTheAPIAndOthersMayNot(t *testing.T) {
 	}
 }
 
+// An operator who names an origin means it, whatever the client authenticates with; where the redirect URIs of a
+// confidential client lead is a server, whose pages call nothing here.
+func TestOriginsAClientIsRegisteredForMayCallTheAPI(t *testing.T) {
+	r := newRig(t).seedSignIn()
+	const listed, other = "https://panel.example.test", "https://front.example.test:8443"
+	r.changeClient("rp", func(c *storage.Client) { c.AllowedOrigins = []string{listed} })
+	r.changeClient("spa", func(c *storage.Client) { c.AllowedOrigins = []string{other} })
+	for origin, ok := range map[string]bool{
+		listed: true, other: true, "https://spa.example.test": true,
+		"https://rp.example.test": false, "https://ours.example.test": false, listed + ":444": false, "https://evil.example": false,
+	} {
+		if res := r.do(preflight("/oauth2/token", origin)); (res.Header.Get("Access-Control-Allow-Origin") == origin) != ok {
+			t.Errorf("%s: %d %v, want allowed=%v", origin, res.StatusCode, res.Header, ok)
+		}
+	}
+}
+
 func wantNoCORS(t testing.TB, res response) {
 	t.Helper()
 	for name := range res.Header {

@@ -144,10 +144,10 @@ func TestTheClientHearsOfALogoutByTheBackChannel(t *testing.T) {
 		if pg := p.authorize(request("ours", oursURI, "id_token_hint", token, "prompt", "none")); p.atClient(pg, oursURI).Get("error") != "invalid_request" {
 			t.Error("a logout token is taken for an ID token")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing came")
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		left, err := storage.Outbox{Entries: r.store}.All(t.Context(), 10)
 		must(t, err)
 		if len(left) == 0 {

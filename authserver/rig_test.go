@@ -24,6 +24,9 @@ const (
 	svcPlain = "service-secret"
 )
 
+// patience is how long anything may take before it counts as never happening, where the clock is real.
+const patience = 60 * time.Second
+
 // rig is a server on a memory store with the cast that most tests need:
 //
 //	users    alice/wonderland, bob/builder; dora/disabled is disabled, nora has no password

@@ -16,6 +16,7 @@ import (
 	"github.com/ingam/ingam/authserver/oauth"
 	"github.com/ingam/ingam/authserver/oidc"
 	"github.com/ingam/ingam/authserver/outbound"
+	"github.com/ingam/ingam/storage"
 )
 
 // metadataMaxAge is how long clients may cache the metadata; it changes only with the configuration.
@@ -77,6 +78,13 @@ func (s *Server) furnish() (err error) {
 		RememberLifetime: cfg.SessionRememberLifetime, DevMode: cfg.DevMode,
 	}, login.Dependencies{
 		Store: deps.Store, Keys: deps.Keys, Passwords: deps.Authenticator, Hasher: deps.Authenticator.Hasher,
+		// Logout needs the pages, so it comes after them.
+		EndSession: func(ctx context.Context, session storage.Session) ([]string, error) {
+			return s.logout.End(ctx, session)
+		},
+		EndOthers: func(ctx context.Context, userID, exceptID string) error {
+			return s.logout.EndAllOf(ctx, userID, exceptID)
+		},
 		Fetch: deps.Outbound.Get, Audit: deps.Audit, Log: deps.Log, RequestID: RequestID,
 	})
 	if err != nil {
@@ -98,7 +106,6 @@ func (s *Server) furnish() (err error) {
 			deps.Audit.Record(ctx, audit.Event{Name: audit.SessionEnded, UserID: ended.UserID})
 		},
 	}
-	s.pages.SetLogout(s.logout.End, s.logout.EndAllOf)
 	s.engine = oauth.New(oauth.Config{
 		Issuer:                  cfg.Issuer,
 		FirstPartyClient:        cfg.FirstPartyClient,
@@ -175,7 +182,7 @@ func (s *Server) routes() (http.Handler, error) {
 
 // login tells the JSON of a program from the form of a page.
 func (s *Server) login(page http.Handler) http.Handler {
-	program := s.api("POST", s.engine.ServeLogin)
+	program := s.api("GET, HEAD, POST", s.engine.ServeLogin) // what is there at all; the page takes the first two
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if r.Method == http.MethodGet || r.Method == http.MethodHead || mediaType == "application/x-www-form-urlencoded" {

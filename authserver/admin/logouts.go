@@ -14,8 +14,8 @@ const (
 	LogoutFailed  = "failed"
 )
 
-// listLogouts lists the logout tokens that clients have not taken: those that wait for their next try, the oldest first, and
-// then those that were given up.
+// listLogouts lists the logout tokens that clients have not taken: those that wait for their next try, the next one first,
+// and those that were given up.
 func (a *api) listLogouts(w http.ResponseWriter, r *http.Request) error {
 	limit, err := onlyLimit(r.URL.Query())
 	if err != nil {

@@ -101,6 +101,16 @@ func (m Metadata) prepare() (storage.Client, []Problem) {
 	return c, k.problems
 }
 
+// Check lists everything that is wrong with m as a client, as the API would.
+func (m Metadata) Check() []Problem {
+	c, problems := m.prepare()
+	if hasSecret(c) { // the API makes it
+		_, kept := newSecret(time.Time{})
+		c.Secrets = []storage.ClientSecret{kept}
+	}
+	return append(problems, CheckClient(c)...)
+}
+
 // compactJSON is a value without white space, nil for null. What is no JSON stays as it is, for CheckClient to refuse.
 func compactJSON(raw json.RawMessage) json.RawMessage {
 	var b bytes.Buffer

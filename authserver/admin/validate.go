@@ -87,7 +87,7 @@ func CheckClient(c storage.Client) []Problem {
 	k.grants(c)
 	k.authentication(c)
 	k.keys(c)
-	k.each("redirect_uris", c.RedirectURIs, checkRedirectURI)
+	k.each("redirect_uris", c.RedirectURIs, checkCallback)
 	k.each("scope", c.Scopes, checkScope)
 	k.each("default_scope", c.DefaultScopes, func(s string) string {
 		if !slices.Contains(c.Scopes, s) {

@@ -68,7 +68,7 @@ func redirectHosts(cl storage.Client) []string {
 // logout checks where a client hears of a logout and where the browser goes after one.
 func (c *checker) logout(cl storage.Client) {
 	// OIDC RP-Initiated Logout §3.1: compared exactly, so the rules of redirect URIs hold.
-	c.each("post_logout_redirect_uris", cl.PostLogoutRedirectURIs, checkRedirectURI)
+	c.each("post_logout_redirect_uris", cl.PostLogoutRedirectURIs, checkAfterLogout)
 	// OIDC Back-Channel Logout §2.2
 	c.endpoint("backchannel_logout_uri", cl.BackchannelLogoutURI)
 	const front = "frontchannel_logout_uri"

@@ -184,6 +184,40 @@ func TestRedirectURIsThatCouldBeReadInTwoWaysAreRefused_A2(t *testing.T) {
 	}
 }
 
+// RFC 6749 §4.1.2, RFC 9207 §2: who reads the answer must find each parameter once, and ours.
+func TestRedirectURIsHoldNoParameterOfTheAnswer_A2(t *testing.T) {
+	const uri = "https://app.example.com/cb?x=1&"
+	for query, name := range map[string]string{
+		"code=1": "code", "state=": "state", "iss": "iss", "error=x": "error", "error_description=x": "error_description",
+		"error_uri=x": "error_uri", "y=2&code=1": "code", "c%6fde=1": "code", "y=2;code=1": "code", "%63%6F%64%65": "code",
+		"codes=1": "", "Code=1": "", "y=code": "", "y=%26code%3D1": "", "my_state=1": "", "": "", "&&": "", "%zz=1": "",
+	} {
+		c := public()
+		c.RedirectURIs = []string{uri + query}
+		problems := CheckClient(c)
+		if (len(problems) == 0) != (name == "") {
+			t.Errorf("%s: %v", query, problems)
+		}
+		if name != "" && (fields(problems) != "redirect_uris" || !strings.Contains(problems[0].Message, `parameter "`+name+`"`)) {
+			t.Errorf("%s: %v", query, problems)
+		}
+	}
+	c := public()
+	c.RedirectURIs = []string{"com.example.app:/cb?state=1"}
+	if fields(CheckClient(c)) != "redirect_uris" {
+		t.Error("an app's own scheme may have a state of its own")
+	}
+	// OIDC RP-Initiated Logout §3: after a logout only state comes back.
+	for query, ok := range map[string]bool{"state=1": false, "x=1&st%61te": false, "code=1&iss=2&error=3": true, "x=1": true} {
+		c := public()
+		c.PostLogoutRedirectURIs = []string{"https://app.example.com/bye?" + query}
+		got := CheckClient(c)
+		if (len(got) == 0) != ok || !ok && (fields(got) != "post_logout_redirect_uris" || !strings.Contains(got[0].Message, `parameter "state"`)) {
+			t.Errorf("after a logout: %s: %v", query, got)
+		}
+	}
+}
+
 func TestUsersOfFilesAreCheckedByTheSameRules(t *testing.T) {
 	good := storage.User{ID: "usr_1", Username: "alice", PasswordHash: bcryptHash, Claims: map[string]any{"updated_at": int64(5), "x": nil}}
 	for name, tc := range map[string]struct {

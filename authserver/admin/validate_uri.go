@@ -3,6 +3,7 @@ package admin
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,6 +45,31 @@ func checkRedirectURI(s string) string {
 	}
 	if u.Opaque != "" || !strings.HasPrefix(s[len(u.Scheme)+1:], "/") {
 		return "must go on with a slash after its scheme, like " + u.Scheme + ":/callback (RFC 8252 §7.1)"
+	}
+	return ""
+}
+
+// checkCallback wants a redirect URI that keeps the parameters of the answer to the server: of two with one name the client may
+// read the wrong one (RFC 6749 §4.1.2 and §4.1.2.1, RFC 9207 §2).
+func checkCallback(s string) string {
+	return checkAnswered(s, "code", "state", "iss", "error", "error_description", "error_uri")
+}
+
+// checkAfterLogout is the same for where the browser goes after a logout: state comes back there (OIDC RP-Initiated Logout §3).
+func checkAfterLogout(s string) string { return checkAnswered(s, "state") }
+
+// checkAnswered checks a redirect URI to which the server adds these parameters.
+func checkAnswered(s string, added ...string) string {
+	if wrong := checkRedirectURI(s); wrong != "" {
+		return wrong
+	}
+	_, query, _ := strings.Cut(s, "?")
+	// Some readers take a semicolon for another &.
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && slices.Contains(added, plain) {
+			return `must not have the parameter "` + plain + `" in its query: the server adds it to the answer; choose another name`
+		}
 	}
 	return ""
 }

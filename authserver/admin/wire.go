@@ -90,7 +90,7 @@ type Metadata struct {
 	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
 	FrontchannelLogoutURI  string   `json:"frontchannel_logout_uri,omitempty"`
 
-	// AllowedOrigins may call from a browser beside the origins of the redirect URIs.
+	// AllowedOrigins may call from a browser, for a public client beside the origins of its redirect URIs.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 	ClientURI      string   `json:"client_uri,omitempty"`
 	LogoURI        string   `json:"logo_uri,omitempty"`

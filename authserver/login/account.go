@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ingam/ingam/authserver/audit"
@@ -14,7 +16,7 @@ import (
 	"github.com/ingam/ingam/storage"
 )
 
-// maxListed is how many sessions, consents or grants of a user are looked at.
+// maxListed is how many sessions of a user are shown, and how many consents or grants are asked for first.
 const maxListed = 500
 
 // accountView is what account.html shows.
@@ -165,13 +167,32 @@ func (c catalogue) moment(t time.Time) moment {
 	return moment{Text: t.Format(c.text("time.format")), Machine: t.Format(time.RFC3339)}
 }
 
+// all reads a list that is in no order until it has seen the whole: an application that asks anew at each load of a page has
+// many entries, and they must not hide those of another.
+func all[T any](list func(limit int) ([]T, error)) ([]T, error) {
+	for limit := maxListed; ; limit *= 2 {
+		found, err := list(limit)
+		if err != nil || len(found) < limit {
+			return found, err
+		}
+	}
+}
+
+func (p *Pages) consentsOf(ctx context.Context, userID string) ([]storage.Consent, error) {
+	return all(func(limit int) ([]storage.Consent, error) { return p.consents.Of(ctx, userID, limit) })
+}
+
+func (p *Pages) grantsOf(ctx context.Context, userID string) ([]storage.Grant, error) {
+	return all(func(limit int) ([]storage.Grant, error) { return p.store.GrantsOf(ctx, userID, limit) })
+}
+
 // apps answers the clients that have something of the user: a remembered consent, or a grant that lives.
 func (p *Pages) apps(ctx context.Context, texts catalogue, u storage.User) ([]appAccess, error) {
-	consents, err := p.consents.Of(ctx, u.ID, maxListed)
+	consents, err := p.consentsOf(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
-	grants, err := p.store.GrantsOf(ctx, u.ID, maxListed)
+	grants, err := p.grantsOf(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +220,8 @@ func (p *Pages) apps(ctx context.Context, texts catalogue, u storage.User) ([]ap
 		add(c.ClientID, c.Scopes, c.GrantedAt)
 	}
 	for _, g := range grants {
-		if g.UserEpoch == u.Epoch {
+		// Generation 0 is a code that nobody has redeemed: its client has nothing yet.
+		if g.UserEpoch == u.Epoch && g.Generation > 0 {
 			add(g.ClientID, g.Scopes, g.BornAt)
 			add(g.ClientID, nil, g.RotatedAt)
 		}
@@ -263,7 +285,8 @@ func (p *Pages) endOtherSessions(w http.ResponseWriter, r *http.Request, s stora
 // revokedByUser is the reason in a grant.
 const revokedByUser = "taken back by the user"
 
-// removeApp takes back what a client was allowed. First the consent, so that no grant can be made anew meanwhile.
+// removeApp takes back what a client was allowed. First the consent, so that no grant can be made anew meanwhile: a code that
+// is just being made needs it when it is redeemed.
 func (p *Pages) removeApp(w http.ResponseWriter, r *http.Request, _ storage.Session, u storage.User, form url.Values) {
 	clientID := form.Get("client_id")
 	found, err := p.takeBack(r.Context(), u.ID, clientID)
@@ -282,7 +305,7 @@ func (p *Pages) removeApp(w http.ResponseWriter, r *http.Request, _ storage.Sess
 // takeBack answers whether there was anything.
 func (p *Pages) takeBack(ctx context.Context, userID, clientID string) (found bool, err error) {
 	// What is not in the list of the page names nothing, whatever it is.
-	consents, err := p.consents.Of(ctx, userID, maxListed)
+	consents, err := p.consentsOf(ctx, userID)
 	if err != nil {
 		return false, err
 	}
@@ -296,30 +319,35 @@ func (p *Pages) takeBack(ctx context.Context, userID, clientID string) (found bo
 	return found || revoked, err
 }
 
-// revokeAll ends all grants of a user at a client. Grants are listed in no order, so it looks until it has seen them all:
-// an application that asks anew at each load of a page makes many, and they must not hide those of another.
+// revokeAtOnce is how many grants are ended at a time: one by one, thousands would take longer than a browser waits, and all
+// together would keep the store from everybody else.
+const revokeAtOnce = 16
+
+// revokeAll ends all grants of a user at a client. After a failure it begins no more of them: the person tries again.
 func (p *Pages) revokeAll(ctx context.Context, userID, clientID string) (found bool, err error) {
-	for limit := maxListed; ; {
-		grants, err := p.store.GrantsOf(ctx, userID, limit)
-		if err != nil {
-			return found, err
-		}
-		revoked := 0
-		for _, g := range grants {
-			if g.ClientID != clientID {
-				continue
-			}
-			if err := p.store.RevokeGrant(ctx, g.ID, revokedByUser); err != nil {
-				return true, err
-			}
-			revoked++
-		}
-		found = found || revoked > 0
-		if len(grants) < limit {
-			return found, nil
-		}
-		if revoked == 0 {
-			limit *= 2
-		}
+	grants, err := p.grantsOf(ctx, userID)
+	if err != nil {
+		return false, err
 	}
+	grants = slices.DeleteFunc(grants, func(g storage.Grant) bool { return g.ClientID != clientID })
+	var (
+		group  sync.WaitGroup
+		failed atomic.Bool
+		room   = make(chan struct{}, revokeAtOnce)
+		errs   = make([]error, len(grants))
+	)
+	for i, g := range grants {
+		room <- struct{}{}
+		if failed.Load() {
+			break
+		}
+		group.Go(func() {
+			defer func() { <-room }()
+			if errs[i] = p.store.RevokeGrant(ctx, g.ID, revokedByUser); errs[i] != nil {
+				failed.Store(true)
+			}
+		})
+	}
+	group.Wait()
+	return len(grants) > 0, errors.Join(errs...)
 }

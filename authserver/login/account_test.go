@@ -8,7 +8,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ingam/ingam/authserver/credential"
@@ -83,7 +86,7 @@ func TestEndingTheOthersLeavesThisOne(t *testing.T) {
 func grantOf(id, client, user string, at time.Time) storage.Grant {
 	return storage.Grant{
 		ID: id, ClientID: client, UserID: user, UserEpoch: 1, Scopes: []string{"openid", "email"}, Audience: []string{"x"},
-		Nonce: []byte("nonce"), AuthTime: at, BornAt: at, IdleExpiresAt: at.Add(time.Hour), ExpiresAt: at.Add(time.Hour),
+		Generation: 1, Nonce: []byte("nonce"), AuthTime: at, BornAt: at, IdleExpiresAt: at.Add(time.Hour), ExpiresAt: at.Add(time.Hour),
 	}
 }
 
@@ -149,14 +152,26 @@ func TestRemovingAnAppTakesItsConsentAndItsGrants(t *testing.T) {
 // busyUser has more live grants than one look shows, those of a client that asks anew at each load first.
 type busyUser struct {
 	storage.Store
+	mu     sync.Mutex
 	grants []storage.Grant
+	// revoke, if set, is what ending a grant takes.
+	revoke func() error
 }
 
 func (u *busyUser) GrantsOf(_ context.Context, _ string, limit int) ([]storage.Grant, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return slices.Clone(u.grants[:min(limit, len(u.grants))]), nil
 }
 
 func (u *busyUser) RevokeGrant(_ context.Context, id, _ string) error {
+	if u.revoke != nil {
+		if err := u.revoke(); err != nil {
+			return err
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.grants = slices.DeleteFunc(u.grants, func(g storage.Grant) bool { return g.ID == id })
 	return nil
 }
@@ -171,6 +186,7 @@ func TestRemovingAnAppFindsItsGrantsBehindAnyNumberOfOthers(t *testing.T) {
 	}
 	busy.grants = append(busy.grants, grantOf("hidden", "app", "usr_alice", now()))
 	r.pages.store = busy
+	wantText(t, b.get("/account"), "The App", "chatty")
 	wantRedirect(t, b.post("/account/apps/remove", url.Values{"csrf": {b.csrf()}, "client_id": {"app"}}), "/account?done=app")
 	if n := len(busy.grants); n != 2*maxListed+1 || busy.grants[n-1].ClientID != "chatty" {
 		t.Errorf("%d grants are left, the last of %s", n, busy.grants[n-1].ClientID)
@@ -179,6 +195,68 @@ func TestRemovingAnAppFindsItsGrantsBehindAnyNumberOfOthers(t *testing.T) {
 	if len(busy.grants) != 0 {
 		t.Errorf("%d grants are left", len(busy.grants))
 	}
+}
+
+// A client that has only a code has nothing yet, and there is nothing to take back.
+func TestAnAppWhoseCodesNobodyRedeemedIsNotListed(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	b.mustSignIn("alice", alicePassword)
+	for id, client := range map[string]string{"g1": "abandoned", "g2": "consented"} {
+		code := grantOf(id, client, "usr_alice", now())
+		code.Generation = 0
+		if err := r.store.CreateGrant(t.Context(), code); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := r.pages.consents.Add(t.Context(), storage.Consent{UserID: "usr_alice", ClientID: "consented", Scopes: []string{"openid"}, GrantedAt: now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := b.get("/account")
+	wantText(t, page, "consented")
+	if strings.Contains(page.text, "abandoned") {
+		t.Error("an app that has nothing is listed")
+	}
+}
+
+func TestManyGrantsAreEndedManyAtATimeAndAFailureIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		b := r.browser()
+		b.mustSignIn("alice", alicePassword)
+		var under, most, failures atomic.Int64
+		failing := false
+		busy := &busyUser{Store: r.pages.store, revoke: func() error {
+			most.Store(max(most.Load(), under.Add(1)))
+			defer under.Add(-1)
+			time.Sleep(4 * time.Millisecond)
+			if failing {
+				failures.Add(1)
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		const many = 1900
+		for i := range many {
+			busy.grants = append(busy.grants, grantOf(fmt.Sprintf("g%d", i), "chatty", "usr_alice", now()))
+		}
+		r.pages.store = busy
+		remove := func() answer {
+			return b.post("/account/apps/remove", url.Values{"csrf": {b.csrf()}, "client_id": {"chatty"}})
+		}
+		failing = true
+		wantStatus(t, remove(), http.StatusServiceUnavailable)
+		if n := failures.Load(); n < 1 || n > 2*revokeAtOnce || len(busy.grants) != many {
+			t.Errorf("%d tries at a store that is away, %d grants are left", n, len(busy.grants))
+		}
+		failing = false
+		begun := time.Now()
+		wantRedirect(t, remove(), "/account?done=app")
+		if took := time.Since(begun); took > 500*time.Millisecond || most.Load() != revokeAtOnce || len(busy.grants) != 0 {
+			t.Errorf("it took %v with %d at a time, %d grants are left", took, most.Load(), len(busy.grants))
+		}
+	})
 }
 
 // brokenEntries lets entries be read, and no longer be written once it is told so.

@@ -12,6 +12,7 @@ import (
 type policy struct {
 	form  string   // where the answer to a form may redirect to, or a form itself goes
 	frame []string // origins of front-channel logout
+	leave bool     // it is on its way to a client, with the answer in its address
 }
 
 // protect sets the headers that every answer of this package carries (rows A10, A11, A16).
@@ -29,7 +30,10 @@ func (p *Pages) protect(w http.ResponseWriter, allowed policy) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	if allowed.form == "" && len(allowed.frame) == 0 {
+	if allowed.leave {
+		h.Set("Referrer-Policy", "no-referrer")
+	}
+	if allowed.form == "" && len(allowed.frame) == 0 && !allowed.leave {
 		// A page on the way back to a client does without: an application that opened it as a popup waits to be called back.
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}

@@ -3,6 +3,7 @@ package login
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -170,6 +171,16 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 				return nil, err
 			}
 			return []string{"https://app.example/out?iss=x"}, nil
+		},
+		EndOthers: func(ctx context.Context, userID, exceptID string) error {
+			list, err := r.pages.sessions.Of(ctx, userID, maxListed)
+			for _, s := range list {
+				if s.ID != exceptID {
+					_, failed := r.pages.end(ctx, s)
+					err = errors.Join(err, failed)
+				}
+			}
+			return err
 		},
 	})
 	if err != nil {

@@ -18,23 +18,35 @@ type Fetch func(ctx context.Context, address string, maxBytes int64) (body []byt
 const (
 	logoPath = "/assets/logo/"
 	// A logo is kept for logoFor; that there is none, for noLogoFor. So one address is asked at most once a minute, whoever
-	// looks, and at most maxLogos are kept.
+	// looks. Of maxLogos that are kept the oldest makes room for the next.
 	logoFor   = time.Hour
 	noLogoFor = time.Minute
 	maxLogos  = 100
+	// At most logosAtOnce are fetched at a time, each within logoWithin: addresses that answer slowly, or many clients, must
+	// not hold a connection for each request of a browser.
+	logosAtOnce = 8
+	logoWithin  = 10 * time.Second
 )
 
 // logos are those of clients (logo_uri, RFC 7591 §2). This server fetches them for browsers, so that nobody else hears who
 // is about to sign in where. Safe for concurrent use.
 type logos struct {
-	fetch Fetch
-	mu    sync.Mutex
-	kept  map[string]keptLogo // by address
+	fetch   Fetch
+	mu      sync.Mutex
+	kept    map[string]keptLogo     // by address
+	pending map[string]*pendingLogo // by address: those under way
 }
 
+// keptLogo is what is known of an address; a file without a body is that there is none.
 type keptLogo struct {
-	file  asset
-	until time.Time
+	file         asset
+	since, until time.Time
+}
+
+// pendingLogo is a fetch. Its file is there when done is closed.
+type pendingLogo struct {
+	done chan struct{}
+	file asset
 }
 
 // logoOf is the address of a client's logo at this server, "" if it has none that could be shown.
@@ -51,36 +63,79 @@ func (l *logos) of(ctx context.Context, clients storage.Clients, id string) (ass
 	if err != nil || c.LogoURI == "" || l.fetch == nil {
 		return asset{}, false
 	}
-	if file, known := l.look(c.LogoURI); known {
-		return file, file.body != nil
+	file, pending, mine := l.look(c.LogoURI)
+	switch {
+	case mine:
+		file = l.get(ctx, c.LogoURI, pending)
+	case pending != nil:
+		select {
+		case <-pending.done:
+			file = pending.file
+		case <-ctx.Done():
+		}
 	}
-	body, header, err := l.fetch(ctx, c.LogoURI, maxLogoBytes)
-	if err != nil {
-		return asset{}, false
-	}
-	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil || !slices.Contains(logoTypes, media) || len(body) == 0 {
-		return asset{}, false
-	}
-	file := asset{media, body}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.kept[c.LogoURI] = keptLogo{file, time.Now().Add(logoFor)}
-	return file, true
+	return file, file.body != nil
 }
 
-// look answers what is known of an address. Who finds nothing is to fetch it; until that is done the others find that there
-// is none.
-func (l *logos) look(address string) (file asset, known bool) {
+// look answers what is known of an address, or the fetch that is under way. mine: it begins with this look, and whoever
+// looked is to do it. Where too many are under way there is no logo for now, and nothing is remembered of that.
+func (l *logos) look(address string) (file asset, pending *pendingLogo, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if k, ok := l.kept[address]; ok && now.Before(k.until) {
-		return k.file, true
+	if k, ok := l.kept[address]; ok && time.Now().Before(k.until) {
+		return k.file, nil, false
 	}
-	if l.kept == nil || len(l.kept) >= maxLogos {
+	if pending = l.pending[address]; pending != nil || len(l.pending) >= logosAtOnce {
+		return asset{}, pending, false
+	}
+	if l.pending == nil {
+		l.pending = map[string]*pendingLogo{}
+	}
+	pending = &pendingLogo{done: make(chan struct{})}
+	l.pending[address] = pending
+	return asset{}, pending, true
+}
+
+// get fetches a logo for all who wait for it, so that the one who began it may hang up.
+func (l *logos) get(ctx context.Context, address string, pending *pendingLogo) asset {
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.remember(address, pending.file)
+		delete(l.pending, address)
+		close(pending.done)
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoWithin)
+	defer cancel()
+	body, header, err := l.fetch(ctx, address, maxLogoBytes)
+	if err != nil || len(body) == 0 {
+		return asset{}
+	}
+	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err == nil && slices.Contains(logoTypes, media) {
+		pending.file = asset{media, body}
+	}
+	return pending.file
+}
+
+// remember keeps what was found. The caller has the lock.
+func (l *logos) remember(address string, file asset) {
+	if l.kept == nil {
 		l.kept = map[string]keptLogo{}
 	}
-	l.kept[address] = keptLogo{until: now.Add(noLogoFor)}
-	return asset{}, false
+	if _, known := l.kept[address]; !known && len(l.kept) >= maxLogos {
+		oldest := ""
+		for a, k := range l.kept {
+			if oldest == "" || k.since.Before(l.kept[oldest].since) {
+				oldest = a
+			}
+		}
+		delete(l.kept, oldest)
+	}
+	now := time.Now()
+	lifetime := logoFor
+	if file.body == nil {
+		lifetime = noLogoFor
+	}
+	l.kept[address] = keptLogo{file: file, since: now, until: now.Add(lifetime)}
 }

@@ -3,9 +3,12 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +68,115 @@ func TestTheLogoOfAClientIsFetchedByTheServer(t *testing.T) {
 		}
 		if got := p.logoOf(storage.Client{ID: "a/b", LogoURI: "https://x.example"}); got != "/assets/logo/a%2Fb" {
 			t.Errorf("the page names %s", got)
+		}
+	})
+}
+
+// logoRig has clients with a logo each, whose fetches the test answers.
+func logoRig(t *testing.T, clients int, fetch Fetch) (*logos, storage.Store) {
+	t.Helper()
+	store := memory.New()
+	for i := range clients {
+		c := storage.Client{ID: fmt.Sprint("c", i), LogoURI: fmt.Sprintf("https://img.example/%d.png", i)}
+		if err := store.CreateClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &logos{fetch: fetch}, store
+}
+
+var pngHeader = http.Header{"Content-Type": {"image/png"}}
+
+// G5: who opens pages cannot have this server hammer an address, nor spoil the logo for others by hanging up.
+func TestALogoThatManyWaitForIsFetchedOnceWhoeverHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		l, store := logoRig(t, 1, func(ctx context.Context, _ string, _ int64) ([]byte, http.Header, error) {
+			asked++
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > logoWithin {
+				t.Errorf("the fetch may take until %v", end)
+			}
+			select {
+			case <-ctx.Done():
+				return nil, nil, ctx.Err()
+			case <-time.After(time.Second):
+				return []byte("PNG"), pngHeader, nil
+			}
+		})
+		first, hangUp := context.WithCancel(t.Context())
+		second, hangUpToo := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = l.of(first, store, "c0") })
+		synctest.Wait()
+		group.Go(func() {
+			if _, ok := l.of(second, store, "c0"); ok {
+				t.Error("a logo before there is one")
+			}
+		})
+		for range 5 {
+			group.Go(func() {
+				if file, ok := l.of(t.Context(), store, "c0"); !ok || string(file.body) != "PNG" {
+					t.Errorf("who waits gets %v %v", file, ok)
+				}
+			})
+		}
+		synctest.Wait()
+		hangUp()
+		hangUpToo()
+		group.Wait()
+		if file, ok := l.of(t.Context(), store, "c0"); !ok || string(file.body) != "PNG" || asked != 1 {
+			t.Errorf("%v %v after %d fetches", file, ok, asked)
+		}
+	})
+}
+
+func TestOnlySoManyLogosAreFetchedAtATimeAndNoneIsForgottenForThat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var asked atomic.Int64
+		l, store := logoRig(t, logosAtOnce+1, func(context.Context, string, int64) ([]byte, http.Header, error) {
+			asked.Add(1)
+			<-goOn
+			return []byte("PNG"), pngHeader, nil
+		})
+		var group sync.WaitGroup
+		for i := range logosAtOnce {
+			group.Go(func() { _, _ = l.of(t.Context(), store, fmt.Sprint("c", i)) })
+		}
+		synctest.Wait()
+		last := fmt.Sprint("c", logosAtOnce)
+		if _, ok := l.of(t.Context(), store, last); ok || asked.Load() != logosAtOnce {
+			t.Errorf("got a logo: %v, %d fetches", ok, asked.Load())
+		}
+		close(goOn)
+		group.Wait()
+		if _, ok := l.of(t.Context(), store, last); !ok {
+			t.Error("that there was no room is remembered as no logo")
+		}
+	})
+}
+
+func TestTheOldestLogoMakesRoomForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := map[string]int{}
+		l, store := logoRig(t, maxLogos+1, func(_ context.Context, address string, _ int64) ([]byte, http.Header, error) {
+			asked[address]++
+			return []byte("PNG"), pngHeader, nil
+		})
+		for i := range maxLogos + 1 {
+			_, _ = l.of(t.Context(), store, fmt.Sprint("c", i))
+			time.Sleep(time.Millisecond)
+		}
+		for i := maxLogos; i >= 0; i-- { // the first, which is gone, drops another
+			_, _ = l.of(t.Context(), store, fmt.Sprint("c", i))
+		}
+		for address, n := range asked {
+			if want := map[bool]int{true: 2, false: 1}[address == "https://img.example/0.png"]; n != want {
+				t.Errorf("%s was fetched %d times, want %d", address, n, want)
+			}
+		}
+		if len(l.kept) != maxLogos {
+			t.Errorf("%d are kept", len(l.kept))
 		}
 	})
 }

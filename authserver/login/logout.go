@@ -35,6 +35,9 @@ func (p *Pages) AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk)
 	})
 }
 
+// frameTime is how many seconds front-channel logout has before the page goes on.
+const frameTime = 3
+
 // ShowLoggedOut says that nobody is signed in any more, loads the front-channel logout addresses of the clients (OIDC
 // Front-Channel Logout §3) and goes on to the next page after a moment, if there is one.
 func (p *Pages) ShowLoggedOut(w http.ResponseWriter, r *http.Request, done LoggedOut) {
@@ -78,7 +81,7 @@ type field struct{ Name, Value string }
 // FormPost shows the page that posts an answer to the client (OAuth 2.0 Form Post Response Mode §2): by script, or by the
 // person where there is none.
 func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, action string, params url.Values) {
-	if frameSource(action) == "" {
+	if !isHTTP(action) {
 		p.showError(w, r, problem{
 			status: http.StatusBadRequest, title: "error.request.title", text: "error.request.text",
 			detail: "response_mode=form_post needs a redirect_uri with http or https", parameter: "redirect_uri", value: action,
@@ -93,8 +96,13 @@ func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, action string, 
 		}
 	}
 	slices.SortStableFunc(v.Fields, func(a, b field) int { return strings.Compare(a.Name, b.Name) })
+	source := formSource(action)
+	if source == "" { // a host like my_app.example, for which the grammar has no word
+		name, _, _ := strings.Cut(action, ":")
+		source = strings.ToLower(name) + ":"
+	}
 	p.render(w, r, show{
 		name: "formpost", status: http.StatusOK, lang: lang, title: p.languages.catalogues[lang].text("formpost.title"),
-		allow: policy{form: formSource(action)}, body: v,
+		allow: policy{form: source}, body: v,
 	})
 }

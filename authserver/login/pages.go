@@ -52,8 +52,7 @@ type EndSession func(ctx context.Context, s storage.Session) (frames []string, e
 // EndOthers ends all sessions of a user but one.
 type EndOthers func(ctx context.Context, userID, exceptID string) error
 
-// Dependencies are what pages call. All are required but Audit, Log and RequestID; EndSession and EndOthers may come
-// later, by [Pages.SetLogout].
+// Dependencies are what pages call. All are required but Fetch, Audit, Log and RequestID.
 type Dependencies struct {
 	Store      storage.Store
 	Keys       Deriver
@@ -98,8 +97,9 @@ func New(cfg Config, deps Dependencies) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	if deps.Store == nil || deps.Keys == nil || deps.Passwords == nil || deps.Hasher == nil {
-		return nil, errors.New("login: Store, Keys, Passwords and Hasher are required")
+	if deps.Store == nil || deps.Keys == nil || deps.Passwords == nil || deps.Hasher == nil ||
+		deps.EndSession == nil || deps.EndOthers == nil {
+		return nil, errors.New("login: Store, Keys, Passwords, Hasher, EndSession and EndOthers are required")
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -115,9 +115,8 @@ func New(cfg Config, deps Dependencies) (*Pages, error) {
 		cfg: cfg, secure: issuer.Scheme == "https", base: issuer.Path, origin: issuer.Scheme + "://" + issuer.Host,
 		store: deps.Store, sessions: storage.Sessions{Entries: deps.Store}, consents: storage.Consents{Entries: deps.Store},
 		logos: logos{fetch: deps.Fetch}, keys: deps.Keys, passwords: deps.Passwords, hasher: deps.Hasher,
-		audit: deps.Audit, log: deps.Log, requestID: deps.RequestID,
+		end: deps.EndSession, endOthers: deps.EndOthers, audit: deps.Audit, log: deps.Log, requestID: deps.RequestID,
 	}
-	p.SetLogout(deps.EndSession, deps.EndOthers)
 	if p.languages, err = loadLanguages(); err != nil {
 		return nil, err
 	}
@@ -128,18 +127,6 @@ func New(cfg Config, deps Dependencies) (*Pages, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// SetLogout says how sessions end, for callers that need Pages before they have it. Call it before pages are served.
-// Without, a session is only removed from the store, and its clients hear nothing.
-func (p *Pages) SetLogout(end EndSession, others EndOthers) {
-	if end == nil {
-		end = p.removeSession
-	}
-	if others == nil {
-		others = p.removeOthers
-	}
-	p.end, p.endOthers = end, others
 }
 
 var logoTypes = []string{"image/png", "image/jpeg", "image/webp", "image/gif", "image/svg+xml"}

@@ -62,6 +62,10 @@ func everyPage(t *testing.T, r *rig, language string) map[string]answer {
 		"form post": func(w http.ResponseWriter, req *http.Request) {
 			p.FormPost(w, req, redirectURI, url.Values{"code": {"ac_x"}, "state": {"x+y"}})
 		},
+		"leave": func(w http.ResponseWriter, req *http.Request) {
+			onTheWayFromAForm(req)
+			p.Leave(w, req, testClient(), nil, redirectURI+"?code=ac_x")
+		},
 		"form post to an app": func(w http.ResponseWriter, req *http.Request) {
 			p.FormPost(w, req, "app:/cb", url.Values{"code": {"ac_secret"}})
 		},
@@ -99,8 +103,12 @@ func TestEveryAnswerHasTheHeadersThatProtectIt(t *testing.T) {
 				!strings.Contains(page.Header.Get("Content-Security-Policy"), "frame-src 'none'") {
 				opener = ""
 			}
+			referrer := "same-origin"
+			if name == "leave" { // the code of the client is in its address
+				opener, referrer = "", "no-referrer"
+			}
 			for header, want := range map[string]string{
-				"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+				"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": referrer,
 				"Cache-Control": "no-store", "Cross-Origin-Opener-Policy": opener,
 			} {
 				if got := page.Header.Get(header); got != want {
@@ -134,6 +142,7 @@ func TestThePolicyNamesOnlyWhatThePageNeeds(t *testing.T) {
 		"consent":             "form-action 'self' https://app.example; frame-src 'none'",
 		"form post":           "form-action 'self' https://app.example; frame-src 'none'",
 		"form post to an app": "form-action 'self'; frame-src 'none'",
+		"leave":               "form-action 'self'; frame-src 'none'",
 		"logout":              "form-action 'self' https://app.example; frame-src 'none'",
 		"logged out":          "form-action 'self'; frame-src 'none'",
 		"logged out and on":   "form-action 'self'; frame-src https://app.example https://other.example:444;",
@@ -226,6 +235,22 @@ func TestAnErrorPageSaysWhatIsWrongAndWhoCanRepairIt(t *testing.T) {
 	}
 }
 
+// RFC 6749 §4.1.2.1: what is wrong is named, and only what is not registered is called so.
+func TestOnlyAValueThatIsNotRegisteredIsCalledSo(t *testing.T) {
+	r := newRig(t)
+	for parameter, said := range map[string]string{
+		"client_id": "This app is not known here", "redirect_uri": "return address is not registered",
+	} {
+		for value, want := range map[string]bool{"unknown": true, "": false} { // "" is missing, repeated or not text
+			w := httptest.NewRecorder()
+			r.pages.Refuse(w, requestOfBrowser(r.browser()), Refusal{Status: 400, Code: "invalid_request", Parameter: parameter, Value: value})
+			if got := strings.Contains(w.Body.String(), said); got != want || got == strings.Contains(w.Body.String(), "request cannot be answered") {
+				t.Errorf("%s=%q: %q is there: %v\n%s", parameter, value, said, got, w.Body)
+			}
+		}
+	}
+}
+
 func TestALongValueIsCut(t *testing.T) {
 	r := newRig(t)
 	w := httptest.NewRecorder()
@@ -241,6 +266,13 @@ func TestTheFormPostPageCarriesTheAnswerAndWorksWithoutScript(t *testing.T) {
 	wantText(t, page, `action="https://app.example/cb"`, "data-auto-submit", "<button")
 	if form := page.fields(t, redirectURI); form.Get("code") != "ac_x" || form.Get("state") != "x+y" || len(form) != 2 {
 		t.Errorf("fields %v", form)
+	}
+	// CSP Level 3 §2.3.1: the grammar has no word for such a host.
+	r, w := newRig(t), httptest.NewRecorder()
+	r.pages.FormPost(w, requestOfBrowser(r.browser()), "https://my_app.example/cb", url.Values{"code": {"ac_x"}})
+	wantText(t, answer{w.Result(), w.Body.String()}, `action="https://my_app.example/cb"`, "ac_x")
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https:; ") {
+		t.Errorf("the policy of a host with an underscore: %s", csp)
 	}
 	wantStatus(t, pages["form post to an app"], http.StatusBadRequest)
 	if strings.Contains(pages["form post to an app"].text, "ac_secret") {
@@ -431,6 +463,10 @@ func FuzzReflectedFieldsStayText(f *testing.F) {
 			},
 			"form post": func(w http.ResponseWriter, req *http.Request) {
 				p.FormPost(w, req, redirectURI, url.Values{text: {text}})
+			},
+			"leave": func(w http.ResponseWriter, req *http.Request) {
+				onTheWayFromAForm(req)
+				p.Leave(w, req, c, []string{text}, redirectURI+"?"+url.Values{"state": {text}}.Encode())
 			},
 			"logout": func(w http.ResponseWriter, req *http.Request) {
 				p.AskLogout(w, req, LogoutAsk{Client: c, User: u, Ticket: text, RedirectURI: text})

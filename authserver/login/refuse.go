@@ -53,7 +53,8 @@ func (p *Pages) showError(w http.ResponseWriter, r *http.Request, e problem) {
 	})
 }
 
-// Refuse shows a request that cannot be answered at the client.
+// Refuse shows a request that cannot be answered at the client. That something is not registered is said of a value only: a
+// parameter that is missing or repeated is wrong in itself.
 func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, f Refusal) {
 	e := problem{
 		status: f.Status, title: "error.request.title", text: "error.request.text",
@@ -66,9 +67,9 @@ func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, f Refusal) {
 		e.title, e.text = "error.unavailable.title", "error.unavailable.text"
 	case f.Status == http.StatusForbidden && f.Parameter == "":
 		e.title, e.text = "error.csrf.title", "error.csrf.text"
-	case f.Parameter == "client_id":
+	case f.Parameter == "client_id" && f.Value != "":
 		e.title, e.text = "error.client.title", "error.client.text"
-	case f.Parameter == "redirect_uri":
+	case f.Parameter == "redirect_uri" && f.Value != "":
 		e.title, e.text = "error.redirect.title", "error.redirect.text"
 	}
 	if e.status == 0 {

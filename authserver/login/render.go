@@ -19,7 +19,7 @@ var templateFiles embed.FS
 // templates are the pages in one language, by name.
 type templates map[string]*template.Template
 
-var pageNames = []string{"signin", "choose", "consent", "account", "logout", "loggedout", "error", "formpost"}
+var pageNames = []string{"signin", "choose", "consent", "account", "logout", "loggedout", "error", "formpost", "leave"}
 
 func loadTemplates(l languages) (map[string]templates, error) {
 	all := map[string]templates{}
@@ -51,6 +51,7 @@ type page struct {
 	Title     string
 	Dev       bool
 	Refresh   template.URL // where the page goes on to by itself
+	Delay     int          // after so many seconds
 	Body      any
 }
 
@@ -78,7 +79,12 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, s show) {
 	data := page{
 		Language: s.lang, Back: s.back, Brand: p.cfg.Name, Base: p.base, Assets: p.base + "/assets/" + p.assets.version,
 		Accent: p.base + "/assets/accent/" + strings.TrimPrefix(accent, "#") + ".css",
-		CSRF:   p.csrfToken(w, r), Title: s.title, Dev: p.cfg.DevMode, Refresh: s.refresh, Body: s.body,
+		Title:  s.title, Dev: p.cfg.DevMode, Refresh: s.refresh, Delay: frameTime, Body: s.body,
+	}
+	if s.allow.leave { // it has no form, so it needs no cookie
+		data.Delay = 0
+	} else {
+		data.CSRF = p.csrfToken(w, r)
 	}
 	if _, ok := p.assets.files["logo"]; ok {
 		data.Logo = data.Assets + "/logo"

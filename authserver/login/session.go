@@ -137,8 +137,9 @@ func (p *Pages) change(ctx context.Context, s storage.Session, apply func(*stora
 	return storage.ErrConflict
 }
 
-// begin makes this browser the user's: with a new secret, and in the session that they have here already if there is
-// one (its clients still belong to it). A session of somebody else ends. It sets the cookie.
+// begin makes this browser the user's: with a new secret, so that no cookie of before is worth anything (row L1), and in the
+// session that they have here already if there is one. Its id stays: it is no secret, and the sid of clients, the grants
+// that are bound to it and the logout of all of them hang on it. A session of somebody else ends. It sets the cookie.
 func (p *Pages) begin(w http.ResponseWriter, r *http.Request, u storage.User, remember bool) (storage.Session, error) {
 	ctx := r.Context()
 	old, err := p.cookieSession(r)
@@ -218,29 +219,6 @@ func (p *Pages) sendSession(w http.ResponseWriter, s storage.Session, secret str
 // ClearCookie takes the session cookie from the browser.
 func (p *Pages) ClearCookie(w http.ResponseWriter, _ *http.Request) {
 	p.setCookie(w, sessionCookie, "", -1)
-}
-
-func (p *Pages) removeSession(ctx context.Context, s storage.Session) ([]string, error) {
-	if _, err := p.sessions.End(ctx, s.ID); storage.IsFailure(err) {
-		return nil, err
-	}
-	return nil, nil
-}
-
-func (p *Pages) removeOthers(ctx context.Context, userID, exceptID string) error {
-	list, err := p.sessions.Of(ctx, userID, maxListed)
-	if err != nil {
-		return err
-	}
-	for _, s := range list {
-		if s.ID == exceptID {
-			continue
-		}
-		if _, err := p.end(ctx, s); storage.IsFailure(err) {
-			return err
-		}
-	}
-	return nil
 }
 
 func bounded(text string, limit int) string {

@@ -457,24 +457,13 @@ func TestASignInThatCannotEndTheSessionOfBeforeIsNotDone(t *testing.T) {
 	b := r.browser()
 	b.mustSignIn("bob", "builder")
 	cookie := b.cookie(sessionCookie)
-	r.pages.SetLogout(func(context.Context, storage.Session) ([]string, error) {
+	r.pages.end = func(context.Context, storage.Session) ([]string, error) {
 		return nil, errors.New("store: connection refused")
-	}, nil)
+	}
 	res := b.signIn("alice", alicePassword)
 	wantStatus(t, res, http.StatusServiceUnavailable)
 	if b.cookie(sessionCookie) != cookie || b.who() != "bob" {
 		t.Errorf("the browser is %q", b.who())
-	}
-}
-
-func TestWithoutSetLogoutSessionsEndInTheStore(t *testing.T) {
-	r := newRig(t)
-	r.pages.SetLogout(nil, nil)
-	b, other := r.browser(), r.browser()
-	b.mustSignIn("alice", alicePassword)
-	other.mustSignIn("alice", alicePassword)
-	if err := r.pages.endOthers(t.Context(), "usr_alice", b.session().ID); err != nil || other.who() != "" || b.who() != "alice" {
-		t.Errorf("here %q, there %q, %v", b.who(), other.who(), err)
 	}
 }
 

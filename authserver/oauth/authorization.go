@@ -7,14 +7,16 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4/json"
 
 	"github.com/ingam/ingam/storage"
 )
@@ -41,8 +43,8 @@ type authorization struct {
 	client *client
 	// query is what was in the address, params what counts: after a pushed request or a request object took its place.
 	query, params url.Values
-	pushed        string // id of the pushed request, "" if none
-	proof         string
+	pushed        storage.PushedRequest // its ID is "" if none
+	proof, seen   string                // what the address had besides; seen is of this request for certain
 
 	redirectURI, mode string
 	scopes, audience  []string
@@ -51,12 +53,19 @@ type authorization struct {
 	maxAge            *int64
 	hintSubject       string
 	claims            requestedClaims
+	consented         bool // a stored consent covers it
 }
 
 func (a *authorization) prompts(value string) bool { return slices.Contains(a.promptValues, value) }
 
 // continueURL is the address of the request relative to the issuer, in one spelling and without proofs.
-func (a *authorization) continueURL() string { return authorizePath + "?" + a.query.Encode() }
+func (a *authorization) continueURL() string {
+	address := authorizePath + "?" + a.query.Encode()
+	if a.seen != "" {
+		address += "&" + seenParam + "=" + url.QueryEscape(a.seen)
+	}
+	return address
+}
 
 // readAuthorization reads a request from the query of its address. The authorization it answers beside an error is good
 // for answering that error: it has a redirect URI only if that is known to be right.
@@ -70,10 +79,12 @@ func (e *Engine) readAuthorization(ctx context.Context, raw string) (*authorizat
 		return a, refusePage("", "", "The query of the address is malformed: check its % escapes.")
 	}
 	a.proof = query.Get(proofParam)
+	seen := query.Get(seenParam)
 	query.Del(proofParam)
+	query.Del(seenParam)
 	a.query, a.params = query, query
-	// Of what decides where an answer goes there must be one (RFC 6749 §3.1).
-	for _, name := range []string{"client_id", "redirect_uri", "request_uri", "request", "response_mode", "state"} {
+	// Of what decides where an answer goes there must be one (RFC 6749 §3.1, §4.1.2.1).
+	for _, name := range []string{"client_id", "redirect_uri", "request_uri"} {
 		if len(query[name]) > 1 {
 			return a, refusePage(name, "", "The parameter is repeated; send it once (RFC 6749 section 3.1).")
 		}
@@ -84,7 +95,7 @@ func (e *Engine) readAuthorization(ctx context.Context, raw string) (*authorizat
 	if a.client, err = e.authorizingClient(ctx, query.Get("client_id")); err != nil {
 		return a, err
 	}
-	if err := e.resolveParams(ctx, a); err != nil {
+	if err := e.resolveParams(ctx, a, seen); err != nil {
 		return a, err
 	}
 	return a, e.validate(ctx, a)
@@ -108,15 +119,15 @@ func usedRequestURI(uri string) *pageError {
 }
 
 // resolveParams puts the parameters of a pushed request (RFC 9126) or of a request object (RFC 9101) in the place of those
-// in the address.
-func (e *Engine) resolveParams(ctx context.Context, a *authorization) error {
+// in the address. seen is what the address says of an object that was good before.
+func (e *Engine) resolveParams(ctx context.Context, a *authorization, seen string) error {
 	uri := a.query.Get("request_uri")
 	if uri == "" {
 		if a.client.RequirePAR {
 			e.answerEarly(a)
 			return invalidRequest("This client must push its requests to /oauth2/par first (RFC 9126 section 6).")
 		}
-		return e.openRequestObject(ctx, a)
+		return e.openRequestObject(ctx, a, seen)
 	}
 	id, ok := strings.CutPrefix(uri, requestURIPrefix)
 	if !ok {
@@ -131,15 +142,18 @@ func (e *Engine) resolveParams(ctx context.Context, a *authorization) error {
 	}
 	// RFC 9126 §4: nothing that stands beside it counts.
 	a.query = url.Values{"client_id": {a.client.ID}, "request_uri": {uri}}
-	a.params, a.pushed = pushed.Params, id
+	a.params, a.pushed = pushed.Params, pushed
 	return nil
 }
 
 // openRequestObject replaces parameters by those of a request object. For a client that must sign its requests only what
 // is signed counts (RFC 9101 §5); for others what is not in the object may stand beside it (OIDC Core §6.1).
-func (e *Engine) openRequestObject(ctx context.Context, a *authorization) error {
+func (e *Engine) openRequestObject(ctx context.Context, a *authorization, seen string) error {
 	object := a.params.Get("request")
 	e.answerEarly(a) // an error about the object
+	if len(a.params["request"]) > 1 {
+		return invalidRequest("The parameter 'request' is repeated; send it once (RFC 6749 section 3.1).")
+	}
 	if object == "" {
 		if a.client.RequireSignedRequest {
 			return invalidRequest("This client must send a signed request object (RFC 9101 section 10.5).")
@@ -152,25 +166,31 @@ func (e *Engine) openRequestObject(ctx context.Context, a *authorization) error 
 		return authorizationError("request_not_supported",
 			"Unsigned request objects are not supported: sign it, or send the parameters as they are.")
 	}
-	signed, err := e.readRequestObject(ctx, a.client.Client, object)
+	if !a.client.RequireSignedRequest {
+		if err := checkForm(a); err != nil { // also of what the object has as well
+			return err
+		}
+	}
+	now := time.Now()
+	asOf, seen := e.seenFirst(a, seen, now)
+	signed, err := e.readRequestObject(ctx, a.client.Client, object, asOf)
 	if err != nil {
 		return err
 	}
-	a.redirectURI = ""
-	merged := url.Values{"client_id": {a.client.ID}}
+	a.seen = seen
+	beside := a.params
+	a.params = url.Values{"client_id": {a.client.ID}}
 	if !a.client.RequireSignedRequest {
-		for name, values := range a.params {
-			merged[name] = values
-		}
-		merged.Del("request")
+		maps.Copy(a.params, beside)
+		a.params.Del("request")
 	}
-	for name, values := range signed {
-		merged[name] = values
+	maps.Copy(a.params, signed)
+	// OIDC Core §6.1: it is the same in both places; so is client_id, which has been compared.
+	if kind := beside.Get("response_type"); kind != "" && signed.Has("response_type") && kind != signed.Get("response_type") {
+		e.answerEarly(a)
+		return invalidRequest("The response_type in the request object is not the one beside it (OIDC Core section 6.1).")
 	}
-	if merged.Get("client_id") != a.client.ID {
-		return invalidRequest("The client_id in the request object is not the one beside it (RFC 9101 section 6.3).")
-	}
-	a.params = merged
+	a.redirectURI = ""
 	return nil
 }
 
@@ -189,7 +209,9 @@ func (*Engine) answerEarly(a *authorization) {
 	a.redirectURI = ""
 	if uri := a.params.Get("redirect_uri"); registeredRedirect(a.client.RedirectURIs, uri) {
 		a.redirectURI = uri
-		_ = checkMode(a)
+		if len(a.params["response_mode"]) == 1 {
+			_ = checkMode(a)
+		}
 	}
 }
 
@@ -229,14 +251,32 @@ func withoutLoopbackPort(uri string) (string, bool) {
 }
 
 // anybodyMayListen tells whether the answer goes to a place on the person's own device that other programs can take, for a
-// client that cannot prove who it is. RFC 8252 §8.6: such a request is not answered without the person, whatever they said
-// before.
-func (a *authorization) anybodyMayListen() bool {
+// client that cannot prove who it is: a port of the device (http goes nowhere else) or the scheme of an app. RFC 8252 §8.6:
+// such a request is not answered without the person, whatever they said before.
+//
+// A server that is itself on the person's device is a developer's. There only what asks for consent is asked about, and
+// only what apps use, not an http://localhost that a web app is developed at.
+func (e *Engine) anybodyMayListen(a *authorization) bool {
 	if !a.client.Public || strings.HasPrefix(a.redirectURI, "https:") {
 		return false
 	}
-	_, loopback := withoutLoopbackPort(a.redirectURI)
-	return loopback || !strings.HasPrefix(a.redirectURI, "http:")
+	return !onThisDevice(e.cfg.Issuer) || !a.client.FirstParty && !isLocalhost(a.redirectURI)
+}
+
+// onThisDevice goes by the name in an address alone: nothing is looked up.
+func onThisDevice(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.IsLoopback() || u.Hostname() == "localhost"
+}
+
+// isLocalhost tells an http URI to localhost by name.
+func isLocalhost(uri string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && u.Scheme == "http" && u.Hostname() == "localhost"
 }
 
 // needed is why somebody has to sign in.
@@ -274,7 +314,7 @@ func (a *authorization) needsSignIn(
 
 // wantsAnother tells whether the client means somebody else than sub, by a hint or by a claim (OIDC Core §5.5.1).
 func (a *authorization) wantsAnother(sub string) bool {
-	return a.hintSubject != "" && a.hintSubject != sub || a.claims.subject != "" && a.claims.subject != sub
+	return a.hintSubject != "" && a.hintSubject != sub || len(a.claims.subjects) > 0 && !slices.Contains(a.claims.subjects, sub)
 }
 
 // hint answers the sub of an id_token_hint: one of our ID tokens for this client. That it has expired is no matter, nor
@@ -302,7 +342,7 @@ func (e *Engine) hint(token string, c *client) (string, error) {
 // requestedClaims is what the claims parameter asks for (OIDC Core §5.5), as far as it changes anything here.
 type requestedClaims struct {
 	userInfo, idToken []string
-	subject           string   // sub must be this
+	subjects          []string // sub must be one of these
 	acrValues         []string // an essential acr must be one of these
 }
 
@@ -328,15 +368,30 @@ type claimRequest struct {
 	Values    []any `json:"values"`
 }
 
-var errClaims = errors.New("not an object as OIDC Core section 5.5 has it")
+// texts are the values that are asked for and can be had here: acr and sub are strings.
+func (m *claimRequest) texts() (all []string) {
+	if m == nil {
+		return nil
+	}
+	for _, v := range append(m.Values, m.Value) {
+		if text, ok := v.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+var errClaims = errors.New("not an object as OIDC Core section 5.5 has it, with each name once")
 
 // parseClaims reads the claims parameter. allowed tells whether a client may have a claim.
 func parseClaims(text string, allowed func(name string) bool) (c requestedClaims, err error) {
 	if text == "" {
 		return c, nil
 	}
+	// This decoder refuses a name that comes twice, in whole also where nobody looks: OIDC Core §5.5 says not which would count.
+	var whole any
 	var top map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &top); err != nil || top == nil {
+	if json.Unmarshal([]byte(text), &whole) != nil || json.Unmarshal([]byte(text), &top) != nil || top == nil {
 		return c, errClaims
 	}
 	for _, part := range []struct {
@@ -367,19 +422,12 @@ func parseClaims(text string, allowed func(name string) bool) (c requestedClaims
 func (c *requestedClaims) special(name string, m *claimRequest) bool {
 	switch name {
 	case "sub":
-		if m == nil {
-			break
-		}
-		if text, ok := m.Value.(string); ok { // the other half of the parameter may name it
-			c.subject = text
+		if subjects := m.texts(); len(subjects) > 0 { // if not, the other half of the parameter may name it
+			c.subjects = subjects
 		}
 	case "acr":
 		if m != nil && m.Essential {
-			for _, v := range append(m.Values, m.Value) {
-				if text, ok := v.(string); ok {
-					c.acrValues = append(c.acrValues, text)
-				}
-			}
+			c.acrValues = append(c.acrValues, m.texts()...)
 		}
 	case "auth_time", "amr", "iss", "aud", "exp", "iat", "nonce", "sid", "at_hash":
 	default:

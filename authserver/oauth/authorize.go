@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ingam/ingam/authserver/audit"
 	"github.com/ingam/ingam/authserver/credential"
@@ -40,6 +42,8 @@ type Pages interface {
 	Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal)
 	// FormPost answers the client by a form that posts itself (OAuth 2.0 Form Post Response Mode).
 	FormPost(w http.ResponseWriter, r *http.Request, action string, params url.Values)
+	// Leave sends the browser on to the client, at an address that was validated. Locales are ui_locales.
+	Leave(w http.ResponseWriter, r *http.Request, client storage.Client, locales []string, target string)
 }
 
 // Proven is what a person has done for one request: signed in for it, or chosen the account. Mark, if not empty, stands for
@@ -175,13 +179,18 @@ func (e *Engine) decide(w http.ResponseWriter, r *http.Request, a *authorization
 		return authorizationError("login_required", "Nobody is signed in, or not recently enough.")
 	case reason != 0:
 		ask.Again = reason == again
-		e.pages.SignIn(w, r, ask)
-		return nil
-	case a.prompts("select_account") && !proven.Chosen && !proven.SignedIn:
-		e.pages.Choose(w, r, ask)
-		return nil
+		return e.ask(w, r, a, ask, e.pages.SignIn)
 	}
-	used = used || a.prompts("select_account")
+	// RFC 8252 §8.6: a client that is not asked for consent needs the person as well, and consent shows them the account.
+	present := e.anybodyMayListen(a) && a.client.FirstParty && !a.prompts("consent")
+	switch choose := present || a.prompts("select_account"); {
+	case choose && a.prompts("none"): // no select_account goes with it
+		return authorizationError("interaction_required", "The user must confirm that this application asks (RFC 8252 section 8.6).")
+	case choose && !proven.Chosen && !proven.SignedIn:
+		return e.ask(w, r, a, ask, e.pages.Choose)
+	case choose:
+		used = true
+	}
 	if a.claims.unmetACR(s.ACR) {
 		// OIDC Core §5.5.1.1: an essential acr that cannot be met is a failed authentication.
 		return authorizationError("unmet_authentication_requirements", "The requested acr cannot be met: it can be "+credential.ACRPassword+".")
@@ -207,11 +216,22 @@ func (e *Engine) decide(w http.ResponseWriter, r *http.Request, a *authorization
 	return e.issueCode(w, r, a, s, user)
 }
 
+// ask shows a page of those that ask the person.
+func (e *Engine) ask(
+	w http.ResponseWriter, r *http.Request, a *authorization, ask Ask, page func(http.ResponseWriter, *http.Request, Ask),
+) error {
+	if err := e.awaitPerson(r.Context(), a); err != nil {
+		return err
+	}
+	page(w, r, ask)
+	return nil
+}
+
 // issueCode ends a request with success.
 func (e *Engine) issueCode(w http.ResponseWriter, r *http.Request, a *authorization, s storage.Session, u storage.User) error {
-	if a.pushed != "" {
+	if a.pushed.ID != "" {
 		// RFC 9126 §4: a request URI is used once; that is when the sign-in completes, so that its page can be loaded again.
-		if err := (storage.PushedRequests{Entries: e.store}).Take(r.Context(), a.pushed); err != nil {
+		if err := (storage.PushedRequests{Entries: e.store}).Take(r.Context(), a.pushed.ID); err != nil {
 			return ifNotFound(err, usedRequestURI(a.query.Get("request_uri")))
 		}
 	}
@@ -248,20 +268,27 @@ func (e *Engine) failAuthorization(w http.ResponseWriter, r *http.Request, a *au
 }
 
 // respond answers the client through the browser, in the response mode of the request, with iss in every answer (RFC 9207
-// §2) and state exactly when it was sent (RFC 6749 §4.1.2).
+// §2) and state exactly when one was sent that is one (RFC 6749 §4.1.2).
 func (e *Engine) respond(w http.ResponseWriter, r *http.Request, a *authorization, params url.Values) {
 	params.Set("iss", e.cfg.Issuer)
-	if state := a.params.Get("state"); state != "" {
-		params.Set("state", state)
+	if state := a.params["state"]; len(state) == 1 && state[0] != "" && isText(state[0]) {
+		params.Set("state", state[0])
 	}
-	switch a.mode {
-	case "form_post":
+	if a.mode == "form_post" {
 		e.pages.FormPost(w, r, a.redirectURI, params)
-	case "fragment":
-		e.redirect(w, a.redirectURI+"#"+params.Encode())
-	default:
-		e.redirect(w, withQuery(a.redirectURI, params))
+		return
 	}
+	target := withQuery(a.redirectURI, params)
+	if a.mode == "fragment" {
+		target = a.redirectURI + "#" + params.Encode()
+	}
+	e.pages.Leave(w, r, a.client.Client, strings.Fields(a.params.Get("ui_locales")), target)
+}
+
+// isText tells whether a text can go into an address and come out as it was: RFC 6749 appendix A.5 has VSCHAR only, and
+// clients put the names of their pages into state in whatever language they are.
+func isText(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // withQuery adds parameters to a URI and keeps those it has (RFC 6749 §3.1.2).
@@ -276,7 +303,7 @@ func withQuery(uri string, params url.Values) string {
 	return uri + sep + params.Encode()
 }
 
-// redirect answers 303 (RFC 9700 §4.12). http.Redirect would rewrite what it takes for a relative path.
+// redirect goes to an address of this server, by 303 (RFC 9700 §4.12). http.Redirect would rewrite what it takes for a relative path.
 func (e *Engine) redirect(w http.ResponseWriter, target string) {
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusSeeOther)
@@ -348,6 +375,7 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 		if err := e.remember(ctx, a, user); err != nil {
 			return err
 		}
+		a.consented = true
 	}
 	return e.decide(w, r, a, consentGiven)
 }
@@ -389,7 +417,8 @@ func (e *Engine) askConsent(
 	}
 	ask.NewScopes = slices.DeleteFunc(slices.Clone(a.scopes), func(s string) bool { return slices.Contains(before.Scopes, s) })
 	newClaims := slices.DeleteFunc(a.claims.names(), func(s string) bool { return slices.Contains(before.Claims, s) })
-	if err == nil && len(ask.NewScopes) == 0 && len(newClaims) == 0 && !a.prompts("consent") && !a.anybodyMayListen() {
+	if err == nil && len(ask.NewScopes) == 0 && len(newClaims) == 0 && !a.prompts("consent") && !e.anybodyMayListen(a) {
+		a.consented = true
 		return false, nil
 	}
 	if a.prompts("none") {
@@ -400,6 +429,5 @@ func (e *Engine) askConsent(
 		ask.Continue = a.continueURL() + "&" + proofParam + "=" + url.QueryEscape(a.proof)
 	}
 	ask.Token = e.consentToken(a, s, time.Now())
-	e.pages.Consent(w, r, ask)
-	return true, nil
+	return true, e.ask(w, r, a, ask, e.pages.Consent)
 }

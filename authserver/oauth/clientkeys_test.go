@@ -320,7 +320,9 @@ func TestAPanicOverTheKeysOfAClientIsAFailureOfTheirs(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Get(context.Context, string, int64) ([]byte, http.Header, error) { panic("index out of range") }
+func (panicking) Get(context.Context, string, int64) ([]byte, http.Header, error) {
+	panic("index out of range")
+}
 
 func TestAClientWithoutKeysHasNone(t *testing.T) {
 	for name, c := range map[string]storage.Client{

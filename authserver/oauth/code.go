@@ -114,7 +114,7 @@ func (rt *router) handleCode(ctx context.Context, request *fosite.AccessRequest)
 	if err := e.findCode(ctx, request.Form.Get("code"), sess); err != nil {
 		return err
 	}
-	if wrong := wrongRedemption(request.Form, sess.grant); wrong != "" {
+	if wrong := wrongRedemption(request.Form, sess.grant); wrong != nil {
 		return e.burn(ctx, sess.grant, wrong)
 	}
 	if sess.grant.Revoked || sess.grant.Generation > 0 {
@@ -123,14 +123,13 @@ func (rt *router) handleCode(ctx context.Context, request *fosite.AccessRequest)
 			return err
 		}
 	}
-	sess.scopes = intersect(sess.grant.Scopes, sess.client.Scopes)
-	registered := intersect(sess.grant.Audience, e.audienceOf(sess.client))
-	if len(registered) == 0 || len(sess.grant.Scopes) > 0 && len(sess.scopes) == 0 {
-		return errCode()
+	if wrong := rt.scopesOfCode(request, sess); wrong != nil {
+		return e.burn(ctx, sess.grant, wrong)
 	}
-	var err error
-	if sess.audience, err = rt.audience(request, registered); err != nil {
-		return err
+	if err := e.consentHolds(ctx, sess.grant); storage.IsFailure(err) {
+		return storeError(err)
+	} else if err != nil {
+		return e.burn(ctx, sess.grant, errCode())
 	}
 	if err := rt.handlers[grantAuthorizationCode].HandleTokenEndpointRequest(ctx, request); err != nil {
 		return err
@@ -139,21 +138,55 @@ func (rt *router) handleCode(ctx context.Context, request *fosite.AccessRequest)
 	return nil
 }
 
-// wrongRedemption tells what in the form does not fit the code, "" if all does.
-func wrongRedemption(form url.Values, g storage.Grant) string {
+// scopesOfCode finds what the tokens are for: what was granted and is still registered, as far as it is asked for.
+func (rt *router) scopesOfCode(request *fosite.AccessRequest, sess *session) (err error) {
+	sess.scopes = intersect(sess.grant.Scopes, sess.client.Scopes)
+	registered := intersect(sess.grant.Audience, rt.engine.audienceOf(sess.client))
+	if len(registered) == 0 || len(sess.grant.Scopes) > 0 && len(sess.scopes) == 0 {
+		return errCode()
+	}
+	sess.audience, err = rt.audience(request, registered)
+	return err
+}
+
+// consentHolds answers storage.ErrNotFound for a code that rests on a stored consent, when that no longer covers it: a request
+// that ran beside the taking back stored its code after all others were revoked.
+func (e *Engine) consentHolds(ctx context.Context, g storage.Grant) error {
+	if !g.Consented {
+		return nil
+	}
+	c, err := storage.Consents{Entries: e.store}.Consent(ctx, g.UserID, g.ClientID)
+	covers := func(allowed, names []string) bool { return len(intersect(names, allowed)) == len(names) }
+	if err == nil && !(covers(c.Scopes, g.Scopes) && covers(c.Claims, g.UserInfoClaims) && covers(c.Claims, g.IDTokenClaims)) {
+		return storage.ErrNotFound
+	}
+	return err
+}
+
+// wrongRedemption tells what is wrong with the form of a redemption or does not fit the code, nil if nothing is. What the
+// gate lets through for it ([readTokenForm]) is checked here, where a code is known that it burns.
+func wrongRedemption(form url.Values, g storage.Grant) error {
+	for name, values := range form {
+		if err := checkValues(name, values); err != nil {
+			return err
+		}
+	}
+	if _, err := parseScope(form.Get("scope")); err != nil {
+		return err
+	}
 	verifier, sent := form.Get("code_verifier"), form.Has("code_verifier")
 	switch {
 	case form.Get("redirect_uri") != g.RedirectURI:
 		// RFC 6749 §4.1.3: "if the redirect_uri parameter was included in the authorization request" it is required here, and
 		// it always was.
-		return "The redirect_uri is missing or is not the one of the authorization request (RFC 6749 section 4.1.3)."
+		return invalidGrant("The redirect_uri is missing or is not the one of the authorization request (RFC 6749 section 4.1.3).")
 	case g.CodeChallenge == "" && sent:
 		// RFC 9700 §2.1.1: otherwise an attacker could strip the challenge from the request (threats A5).
-		return "A code_verifier was sent for a request without code_challenge (RFC 9700 section 2.1.1)."
+		return invalidGrant("A code_verifier was sent for a request without code_challenge (RFC 9700 section 2.1.1).")
 	case g.CodeChallenge != "" && !verifies(verifier, g.CodeChallenge):
-		return "The code_verifier is missing or does not fit the code_challenge (RFC 7636 section 4.6)."
+		return invalidGrant("The code_verifier is missing or does not fit the code_challenge (RFC 7636 section 4.6).")
 	}
-	return ""
+	return nil
 }
 
 // verifies checks a code verifier (RFC 7636 §4.1: 43 to 128 unreserved characters) against an S256 challenge (§4.6).
@@ -172,13 +205,13 @@ func unreserved(r rune) bool {
 
 // burn ends the grant of a code that was presented with something wrong, and answers what. A code that is used already
 // is beyond that: then nothing changes, so that who finds it in a log cannot sign anybody out.
-func (e *Engine) burn(ctx context.Context, g storage.Grant, wrong string) error {
+func (e *Engine) burn(ctx context.Context, g storage.Grant, wrong error) error {
 	if g.Generation == 0 {
 		if err := e.store.RevokeGrant(ctx, g.ID, "failed redemption of the authorization code"); err != nil {
 			return storeError(err)
 		}
 	}
-	return invalidGrant(wrong)
+	return wrong
 }
 
 // newCode stores the grant of an authorization and answers its code.
@@ -192,7 +225,7 @@ func (e *Engine) newCode(ctx context.Context, a *authorization, s storage.Sessio
 		ExpiresAt: now.Add(e.cfg.RefreshAbsoluteLifetime), SessionID: s.ID,
 		SessionBound: a.client.SessionBound && !slices.Contains(a.scopes, scopeOfflineAccess),
 		RedirectURI:  a.redirectURI, CodeChallenge: a.challenge, RequestNonce: a.params.Get("nonce"),
-		UserInfoClaims: a.claims.userInfo, IDTokenClaims: a.claims.idToken,
+		UserInfoClaims: a.claims.userInfo, IDTokenClaims: a.claims.idToken, Consented: a.consented,
 	}
 	if err := e.store.CreateGrant(ctx, g); err != nil {
 		return "", storeError(err)

@@ -9,13 +9,14 @@
 // or an error. What people see is behind [Pages]. The address of the request is all the state there is; forms lead back to
 // it with a proof of what was done, which counts once and for that request, session and browser.
 //
-// A code is generation 0 of the grant that is stored for it (code.go). A redemption that fails for anything but the wrong
-// client burns it.
+// A code is generation 0 of the grant that is stored for it (code.go). A redemption by its client that fails
+// burns it, whatever was wrong.
 //
 // # How a token request travels
 //
-// Every endpoint for programs begins with [readForm], which refuses what RFC 6749 forbids before anything is looked up: another
-// method or content type, a body over 64 KiB, repeated parameters, credentials in the query. Then
+// Every endpoint for programs begins with [readForm] (the token endpoint with [readTokenForm]), which refuses what RFC 6749
+// forbids before anything is looked up: another method or content type, a body over 64 KiB, repeated parameters,
+// credentials in the query. Then
 // fosite parses and authenticates (our [Engine.authenticateClient]) and asks its one TokenEndpointHandler, our
 // [router], which
 //
@@ -44,6 +45,8 @@
 //     specifications at nearly every line, the second forgets the challenge before it has checked the verifier.
 //   - RFC 9101 §5 lets only what is in a request object count; OIDC Core §6.1 lets parameters stand beside it. Clients that
 //     are registered with require_signed_request_object get the first, others the second.
+//   - The exp of a request object (RFC 7519 §4.1.4) bounds when the request comes. Who then signs in or consents has ten
+//     minutes for that, see requestobject_seen.go.
 //   - OIDC Core §3.1.2.1 has scopes that are not understood ignored at the authorization endpoint; the token endpoint
 //     refuses them (RFC 6749 §5.2).
 //   - RFC 6749 §3.2 lets a token endpoint ignore unknown parameters in its query; we do, but refuse known ones there.

@@ -48,6 +48,38 @@ var known = []string{
 // one non-empty value ([repeatable] ones may have several), and leaves it in r.PostForm and r.Form, where
 // fosite looks, so that nothing is parsed twice.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	form, err := parseForm(w, r)
+	for name, values := range form {
+		if err := checkValues(name, values); err != nil {
+			return nil, err
+		}
+	}
+	return form, err
+}
+
+// ofEveryRedemption are the parameters that say who redeems which code.
+var ofEveryRedemption = []string{
+	"grant_type", "code", "client_id", "client_secret", "client_assertion", "client_assertion_type",
+}
+
+// readTokenForm is readForm for the token endpoint. When a code is redeemed, only what says who redeems which is checked
+// here; the rest is for [wrongRedemption], so that nobody tries twice with a code (threats A6).
+func readTokenForm(w http.ResponseWriter, r *http.Request) error {
+	form, err := parseForm(w, r)
+	redemption := form.Get("grant_type") == grantAuthorizationCode
+	for name, values := range form {
+		if redemption && !slices.Contains(ofEveryRedemption, name) {
+			continue
+		}
+		if err := checkValues(name, values); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// parseForm reads a form without looking at the values.
+func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err := refuseQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -72,8 +104,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, invalidRequest(fmt.Sprintf("The request has more than %d parameters.", maxParameters))
 	}
 	for name, values := range form {
-		if err := checkParameter(name, values); err != nil {
-			return nil, err
+		// RFC 6749 §3.2: request and response parameters MUST NOT be included more than once.
+		if len(values) > 1 && !repeatable[name] {
+			return nil, invalidRequest("The parameter '" + shortName(name) + "' is repeated; send it once (RFC 6749 section 3.2).")
 		}
 		// RFC 6749 §3.1: a parameter without a value is treated as if it were omitted.
 		if !repeatable[name] && values[0] == "" {
@@ -132,16 +165,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// checkParameter checks one parameter of a form.
-func checkParameter(name string, values []string) error {
-	shown := name
-	if len(shown) > 40 {
-		shown = shown[:40] + "..."
-	}
-	// RFC 6749 §3.2: request and response parameters MUST NOT be included more than once.
-	if len(values) > 1 && !repeatable[name] {
-		return invalidRequest("The parameter '" + shown + "' is repeated; send it once (RFC 6749 section 3.2).")
-	}
+// checkValues checks the length and the characters of one parameter of a form.
+func checkValues(name string, values []string) error {
 	if !slices.Contains(known, name) {
 		return nil // RFC 6749 §3.2: unrecognized parameters are ignored
 	}
@@ -151,11 +176,11 @@ func checkParameter(name string, values []string) error {
 	}
 	for _, value := range values {
 		if len(value) > limit {
-			return invalidRequest(fmt.Sprintf("The parameter '%s' is longer than %d bytes.", shown, limit))
+			return invalidRequest(fmt.Sprintf("The parameter '%s' is longer than %d bytes.", name, limit))
 		}
 		// Passwords may hold any bytes (their own length is all that matters); nothing else may hold controls.
 		if name != "password" && !cleanText(value) {
-			return invalidRequest("The parameter '" + shown + "' has control characters or invalid UTF-8.")
+			return invalidRequest("The parameter '" + name + "' has control characters or invalid UTF-8.")
 		}
 	}
 	return nil

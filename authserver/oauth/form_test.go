@@ -25,6 +25,9 @@ func FuzzWhatPassesTheGateIsAPlainForm(f *testing.F) {
 		{"application/x-www-form-urlencoded", "", "username=%01"},
 		{"application/x-www-form-urlencoded", "", "%ff=%ff"},
 		{"", "", ""},
+		{"application/x-www-form-urlencoded", "", "grant_type=authorization_code&code=c&code_verifier=%00"},
+		{"application/x-www-form-urlencoded", "", "grant_type=authorization_code&code=%00&code_verifier=v"},
+		{"application/x-www-form-urlencoded", "", "grant_type=authorization_code&code_verifier=v&code_verifier=v"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
@@ -33,6 +36,14 @@ func FuzzWhatPassesTheGateIsAPlainForm(f *testing.F) {
 		r.Header.Set("Content-Type", contentType)
 		r.URL.RawQuery = query
 		form, err := readForm(httptest.NewRecorder(), r)
+		// A6: the token endpoint has the same gate, but that a redemption is looked at when its code is known.
+		again := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		again.Header.Set("Content-Type", contentType)
+		again.URL.RawQuery = query
+		errToken := readTokenForm(httptest.NewRecorder(), again)
+		if (err == nil) != (errToken == nil) && !(errToken == nil && again.PostForm.Get("grant_type") == grantAuthorizationCode) {
+			t.Fatalf("%v, at the token endpoint %v", err, errToken)
+		}
 		if err != nil {
 			if e := toError(err); e.Status < 400 || e.Status >= 500 || e.Code != "invalid_request" {
 				t.Errorf("refused with %d %s", e.Status, e.Code)

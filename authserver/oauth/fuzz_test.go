@@ -21,7 +21,7 @@ func FuzzAnAuthorizationRequestLeadsToRegisteredAddressesOnly(f *testing.F) {
 		"", "%", "client_id=web", "client_id=web&client_id=app", good, good + "&state=s&scope=openid+profile&nonce=n", good + "&state=%00",
 		good + "&prompt=none+login", good + "&max_age=99999999999999999999", good + "&request=a.b.c", good + "&request=eyJhbGciOiJub25lIn0.e30.",
 		good + "&request_uri=urn:ietf:params:oauth:request_uri:x", good + "&ingam_proof=in.1.AA&claims=" + url.QueryEscape(`{"userinfo":{"email":null}}`),
-		good + "&registration={}", good + "&response_mode=form_post&id_token_hint=..", good + "&=&&a=&a=&scope=",
+		good + "&ingam_seen=1.AA&state=1&state=2", good + "&state=%c3%a9", good + "&registration={}", good + "&response_mode=form_post&id_token_hint=..", good + "&=&&a=&a=&scope=",
 		"client_id=app&response_type=code&redirect_uri=" + url.QueryEscape("http://127.0.0.1:8080/cb") + pkce,
 		"client_id=app&response_type=code&redirect_uri=" + url.QueryEscape("http://127.0.0.1:80@evil.test/cb") + pkce,
 		"client_id=app&response_type=code&redirect_uri=" + url.QueryEscape("http://127.0.0.1:/cb"),
@@ -95,16 +95,44 @@ func FuzzTheClaimsParameterAnswersAllowedNamesOnly(f *testing.F) {
 	})
 }
 
-// OIDC Core §5.5.1: a sub that one half of the parameter asks for is not forgotten because the other half names sub without a value.
-func TestASubAskedForInOneHalfOfTheClaimsParameterCounts(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"userinfo":{"sub":{"value":"u"}},"id_token":{"sub":{"essential":true}}}`: "u",
-		`{"userinfo":{"sub":{"value":"u"}},"id_token":{"sub":null}}`:               "u",
-		`{"id_token":{"sub":{"value":"u"}}}`:                                       "u",
-		`{"id_token":{"sub":{"essential":true}}}`:                                  "",
+// OIDC Core §5.5.1: sub may be asked for by value or values, and what one half of the parameter asks for is not forgotten because
+// the other half names sub without a value.
+func TestASubAskedForInTheClaimsParameterCounts(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"userinfo":{"sub":{"value":"u"}},"id_token":{"sub":{"essential":true}}}`: {"u"},
+		`{"userinfo":{"sub":{"value":"u"}},"id_token":{"sub":null}}`:               {"u"},
+		`{"userinfo":{"sub":{"value":"u"}},"id_token":{"sub":{"value":"v"}}}`:      {"v"},
+		`{"id_token":{"sub":{"value":"u"}}}`:                                       {"u"},
+		`{"id_token":{"sub":{"values":["u","v"]}}}`:                                {"u", "v"},
+		`{"id_token":{"sub":{"values":["u",7],"value":"v"}}}`:                      {"u", "v"},
+		`{"id_token":{"sub":{"essential":true}}}`:                                  nil,
+		`{"id_token":{"sub":{"values":[]}}}`:                                       nil,
 	} {
-		if c, err := parseClaims(text, func(string) bool { return true }); err != nil || c.subject != want || len(c.names()) > 0 {
+		c, err := parseClaims(text, func(string) bool { return true })
+		if err != nil || !slices.Equal(c.subjects, want) || len(c.names()) > 0 {
 			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+		for sub, other := range map[string]bool{"u": !slices.Contains(want, "u"), "v": !slices.Contains(want, "v"), "w": true} {
+			a := &authorization{claims: c}
+			if got := a.wantsAnother(sub); got != (other && len(want) > 0) {
+				t.Errorf("%s: another than %s is wanted: %v", text, sub, got)
+			}
+		}
+	}
+}
+
+// OIDC Core §5.5: of a name that comes twice nobody can say which one counts, so neither does, as in request objects.
+func TestAClaimsParameterWithANameTwiceIsRefused(t *testing.T) {
+	for text, ok := range map[string]bool{
+		`{"userinfo":{"name":null},"id_token":{"name":null},"other":{"a":1,"b":1}}`: true,
+		`{"userinfo":{"name":null},"userinfo":{"email":null}}`:                      false,
+		`{"userinfo":{"name":null,"name":{"essential":true}}}`:                      false,
+		`{"id_token":{"sub":{"value":"u","value":"v"}}}`:                            false,
+		`{"other":{"a":1,"a":2}}`:                                                   false,
+		`{"id_token":{"email":{"value":{"a":1,"a":2}}}}`:                            false,
+	} {
+		if _, err := parseClaims(text, func(string) bool { return true }); (err == nil) != ok {
+			t.Errorf("%s: %v, want accepted=%v", text, err, ok)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (e *Engine) readLogin(w http.ResponseWriter, r *http.Request) (url.Values, 
 	form := url.Values{"grant_type": {grantPassword}, "client_id": {e.cfg.FirstPartyClient}}
 	for _, name := range []string{"username", "password", "scope"} {
 		value := members[name]
-		if err := checkParameter(name, []string{value}); err != nil {
+		if err := checkValues(name, []string{value}); err != nil {
 			return nil, err
 		}
 		if value != "" {

@@ -44,8 +44,8 @@ func invalidRequestObject(why error) *Error {
 }
 
 // readRequestObject verifies a request object (RFC 9101 §6, OIDC Core §6.3.2) and answers the parameters in it. Unsigned and
-// encrypted ones are refused.
-func (e *Engine) readRequestObject(ctx context.Context, c storage.Client, object string) (url.Values, error) {
+// encrypted ones are refused. now is when it must be good.
+func (e *Engine) readRequestObject(ctx context.Context, c storage.Client, object string, now time.Time) (url.Values, error) {
 	if len(object) > maxRequestObject {
 		return nil, invalidRequestObject(fmt.Errorf("it is longer than %d bytes", maxRequestObject))
 	}
@@ -66,7 +66,7 @@ func (e *Engine) readRequestObject(ctx context.Context, c storage.Client, object
 	}
 	claims, err := readClaims(payload)
 	if err == nil {
-		err = checkRequestObject(claims, e.cfg.Issuer, c.ID, time.Now())
+		err = checkRequestObject(claims, e.cfg.Issuer, c.ID, now)
 	}
 	var params url.Values
 	if err == nil {

@@ -84,7 +84,7 @@ func TestTheClaimsOfARequestObjectBecomeParameters(t *testing.T) {
 		"request null":       {object{"request": raw("null")}, nil, "request"},
 	} {
 		token := signJWS(t, object{"alg": "ES256", "kid": "ec", "typ": "oauth-authz-req+jwt"}, "ec", requestClaims().with(row.claims).json(t))
-		params, err := e.readRequestObject(t.Context(), c, token)
+		params, err := e.readRequestObject(t.Context(), c, token, time.Now())
 		if row.about != "" {
 			wantRefused(t, name, params, err, row.about)
 			continue
@@ -97,7 +97,7 @@ func TestTheClaimsOfARequestObjectBecomeParameters(t *testing.T) {
 		}
 	}
 	for name, payload := range map[string]string{"null": "null", "a list": "[]", "no JSON": "x", "scope twice": `{"scope":"x",` + requestClaims().json(t)[1:]} {
-		params, err := e.readRequestObject(t.Context(), c, signJWS(t, object{"alg": "ES256"}, "ec", payload))
+		params, err := e.readRequestObject(t.Context(), c, signJWS(t, object{"alg": "ES256"}, "ec", payload), time.Now())
 		wantRefused(t, name, params, err, "payload")
 	}
 }
@@ -134,7 +134,7 @@ func TestARequestObjectCountsIfItIsForUsNowAndFromTheClient(t *testing.T) {
 			"iat ahead":                  {object{"iat": now + 61}, "iat"},
 		} {
 			token := signJWS(t, object{"alg": "ES256"}, "ec", requestClaims().with(row.claims).json(t))
-			params, err := e.readRequestObject(t.Context(), c, token)
+			params, err := e.readRequestObject(t.Context(), c, token, time.Now())
 			if row.about != "" {
 				wantRefused(t, name, params, err, row.about)
 			} else if err != nil || params.Get("scope") != "openid" {
@@ -191,7 +191,7 @@ func TestARequestObjectIsSignedByTheClientsKey(t *testing.T) {
 		"longer than 32 KiB":             {inline, strings.Repeat("x", maxRequestObject+1), "longer than"},
 		"a good one as client assertion": {inline, assertion(t, nil, nil), "sub"},
 	} {
-		params, err := e.readRequestObject(t.Context(), row.client, row.object)
+		params, err := e.readRequestObject(t.Context(), row.client, row.object, time.Now())
 		if row.about != "" {
 			wantRefused(t, name, params, err, row.about)
 		} else if err != nil || params.Get("scope") != "openid" {
@@ -204,7 +204,7 @@ func TestARequestObjectIsSignedByTheClientsKey(t *testing.T) {
 	// Why keys cannot be had is for the operator: it tells what a name resolves to inside.
 	server.publish(nil, errors.New("it resolves to 10.0.0.7"))
 	remote.JWKSURI += "/2"
-	_, err := e.readRequestObject(t.Context(), remote, sign("ES256", "ec", "ec", nil))
+	_, err := e.readRequestObject(t.Context(), remote, sign("ES256", "ec", "ec", nil), time.Now())
 	wantRefused(t, "keys that cannot be fetched", nil, err, "cannot be had")
 	if strings.Contains(toError(err).Description, "10.0.0.7") || !strings.Contains(err.Error(), "10.0.0.7") {
 		t.Errorf("keys that cannot be fetched: %v", err)

@@ -87,15 +87,15 @@ func (rt *router) HandleTokenEndpointRequest(ctx context.Context, requester fosi
 	if !slices.Contains(c.GrantTypes, grant) || grant == grantClientCredentials && c.Public {
 		return unauthorizedClient(grant)
 	}
+	if grant == grantAuthorizationCode {
+		return rt.handleCode(ctx, request)
+	}
 	requested, err := parseScope(request.Form.Get("scope"))
 	if err != nil {
 		return err
 	}
-	switch grant {
-	case grantRefreshToken:
+	if grant == grantRefreshToken {
 		return rt.handleRefresh(ctx, request, requested)
-	case grantAuthorizationCode:
-		return rt.handleCode(ctx, request)
 	}
 	scopes, refused := within(requested, c.Scopes, c.DefaultScopes)
 	if refused != "" {

@@ -25,7 +25,7 @@ type tokenResponse struct {
 
 // ServeToken answers POST /oauth2/token (RFC 6749 §3.2).
 func (e *Engine) ServeToken(w http.ResponseWriter, r *http.Request) {
-	if _, err := readForm(w, r); err != nil {
+	if err := readTokenForm(w, r); err != nil {
 		e.writeError(w, r, err)
 		return
 	}

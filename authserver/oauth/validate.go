@@ -75,6 +75,8 @@ func checkForm(a *authorization) error {
 	case len(a.params.Get("state")) > maxState:
 		a.params.Del("state")
 		return invalidRequest(fmt.Sprintf("The state is longer than %d bytes.", maxState))
+	case !isText(a.params.Get("state")):
+		return invalidRequest("The state has control characters, or is not UTF-8 (RFC 6749 appendix A.5).")
 	case len(a.params.Get("nonce")) > maxNonce:
 		return invalidRequest(fmt.Sprintf("The nonce is longer than %d bytes.", maxNonce))
 	case a.params.Has("registration"):
@@ -100,6 +102,8 @@ func checkMode(a *authorization) error {
 		return invalidRequest("The response_mode is not one of query, form_post, fragment.")
 	case !slices.Contains(allowed, mode):
 		return invalidRequest("This client is not registered for the response_mode " + mode + ".")
+	case mode == "form_post" && !strings.HasPrefix(a.redirectURI, "https:") && !strings.HasPrefix(a.redirectURI, "http:"):
+		return invalidRequest("The response_mode form_post needs a redirect_uri with https or http: a page posts nothing to an app. Use query.")
 	default:
 		a.mode = mode
 	}
@@ -202,17 +206,34 @@ func audienceWithin(form url.Values, allowed []string) ([]string, error) {
 }
 
 // claimScopes says under which scope a claim is had (OIDC Core §5.4). A client that is not registered for the scope does
-// not get the claim by asking for it alone (threats A18).
+// not get the claim by asking for it alone (threats A18). Package oidc has the same table the other way round.
 var claimScopes = map[string]string{
+	"name": scopeProfile, "family_name": scopeProfile, "given_name": scopeProfile, "middle_name": scopeProfile,
+	"nickname": scopeProfile, "preferred_username": scopeProfile, "profile": scopeProfile, "picture": scopeProfile,
+	"website": scopeProfile, "gender": scopeProfile, "birthdate": scopeProfile, "zoneinfo": scopeProfile,
+	"locale": scopeProfile, "updated_at": scopeProfile,
 	"email": "email", "email_verified": "email", "address": "address",
 	"phone_number": "phone", "phone_number_verified": "phone", "groups": "groups",
 }
 
+const scopeProfile = "profile"
+
+// mayAsk tells whether a claim that is asked for by name is understood (OIDC Core §5.5: others are ignored) and the client
+// may have it.
 func mayAsk(scopes []string, claim string) bool {
-	name, _, _ := strings.Cut(claim, "#") // OIDC Core §5.2
-	scope, ok := claimScopes[name]
-	if !ok {
-		scope = "profile"
+	name, tag, tagged := strings.Cut(claim, "#")
+	scope, understood := claimScopes[name]
+	return understood && (!tagged || isLanguageTag(tag)) && slices.Contains(scopes, scope)
+}
+
+// isLanguageTag tells whether s may stand behind the # of a claim (OIDC Core §5.2, RFC 5646 §2.1): letters and digits in
+// parts of one to eight, with hyphens between them.
+func isLanguageTag(s string) bool {
+	for part := range strings.SplitSeq(s, "-") {
+		odd := func(r rune) bool { return r == '.' || r == '_' || r == '~' || !unreserved(r) }
+		if part == "" || len(part) > 8 || strings.ContainsFunc(part, odd) {
+			return false
+		}
 	}
-	return slices.Contains(scopes, scope)
+	return true
 }

@@ -32,13 +32,28 @@ func UserClaims(u storage.User, scopes []string) map[string]any {
 	return namedClaims(u, names)
 }
 
-// namedClaims answers the facts about a user with these names (OIDC Core §5.5), as far as there are such facts.
+// askedClaims answers the facts that were asked for by name (OIDC Core §5.5), as far as the client is registered today for
+// their scopes (threats A18).
+func askedClaims(u storage.User, c storage.Client, names []string) map[string]any {
+	var allowed []string
+	for _, scope := range c.Scopes {
+		allowed = append(allowed, scopeClaims[scope]...)
+	}
+	return namedClaims(u, slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.Contains(allowed, withoutLanguage(name))
+	}))
+}
+
+// withoutLanguage cuts off the language of a claim: name#ko is the name in Korean (OIDC Core §5.2).
+func withoutLanguage(name string) string {
+	plain, _, _ := strings.Cut(name, "#")
+	return plain
+}
+
+// namedClaims answers the facts about a user with these names, as far as there are such facts.
 func namedClaims(u storage.User, names []string) map[string]any {
 	claims := make(map[string]any)
 	for _, name := range names {
-		if slices.Contains(reserved, name) {
-			continue
-		}
 		if value := asClaim(name, u.Claims[name]); value != nil {
 			claims[name] = value
 		} else if name == "preferred_username" {
@@ -49,12 +64,14 @@ func namedClaims(u storage.User, names []string) map[string]any {
 }
 
 // asClaim answers a stored value with the JSON type that OIDC Core §5.1 has for a claim of that name, or nil where the value
-// cannot be one. Values come from files and from imports of other servers, which are careless with types; a client that
-// reads "true" where a boolean belongs fails or, worse, does not.
+// cannot be one, or where the name belongs to no scope: what else an operator stores is nobody's claim. Values come from
+// files and from imports of other servers, which are careless with types; a client that reads "true" where a boolean
+// belongs fails or, worse, does not.
 func asClaim(name string, value any) any {
 	if value == nil {
 		return nil
 	}
+	name = withoutLanguage(name)
 	switch name {
 	case "email_verified", "phone_number_verified":
 		return asBool(value)
@@ -70,7 +87,7 @@ func asClaim(name string, value any) any {
 			return asString(value)
 		}
 	}
-	return value // the operator's own
+	return nil
 }
 
 func asBool(value any) any {

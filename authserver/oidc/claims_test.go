@@ -45,7 +45,10 @@ func TestClaimsHaveTheTypesOfTheSpecification(t *testing.T) {
 		{"groups", []any{"a", "b"}, `["a","b"]`},
 		{"groups", "a", `["a"]`},
 		{"groups", 7, ``},
-		{"level", 7.0, `7`},
+		{"level", 7.0, ``}, // OIDC Core §5.5: not understood
+		{"name#ko", "앨리스", `"앨리스"`},
+		{"name#ko", []any{"x"}, ``},
+		{"level#ko", "x", ``},
 		{"exp", 7.0, ``},
 	} {
 		claims := namedClaims(storage.User{Username: "u", Claims: map[string]any{c.name: c.stored}}, []string{c.name})

@@ -151,7 +151,7 @@ func (l *Logout) understand(ctx context.Context, params map[string]string) (tick
 		}
 		// OIDC RP-Initiated Logout §2: when both are present, the OP must verify that they match.
 		if clientID != "" && clientID != h.Audience {
-			return t, badParameter("client_id", clientID, "The client_id is not the client that the id_token_hint was issued to.")
+			return t, badParameter("id_token_hint", "", "The client_id is not the client that the id_token_hint was issued to.")
 		}
 		clientID, t.Subject, t.SID = h.Audience, h.Subject, h.SID
 	}

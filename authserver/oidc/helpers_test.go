@@ -102,6 +102,11 @@ func (b *browser) ShowLoggedOut(_ http.ResponseWriter, _ *http.Request, done Log
 	b.done = &done
 }
 
+func (b *browser) Leave(w http.ResponseWriter, _ *http.Request, _ storage.Client, _ []string, target string) {
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
 func (b *browser) Refuse(_ http.ResponseWriter, _ *http.Request, refusal Refusal) {
 	b.refused = &refusal
 }

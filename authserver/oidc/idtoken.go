@@ -41,7 +41,7 @@ func (t IDTokens) IDToken(
 ) (string, error) {
 	var claims map[string]any
 	if g.RedirectURI != "" {
-		claims = namedClaims(u, g.IDTokenClaims)
+		claims = askedClaims(u, c, g.IDTokenClaims)
 	} else {
 		claims = UserClaims(u, g.Scopes)
 	}
@@ -88,12 +88,6 @@ func signJSON(ctx context.Context, keys Signer, typ string, claims map[string]an
 func accessTokenHash(accessToken string) string {
 	digest := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
-}
-
-// reserved are claims that say something about a token. No fact about a user goes out under one of these names.
-var reserved = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "s_hash",
-	"sid", "events", "cnf", "act", "may_act", "sub_jwk", "client_id", "scope", "typ", "token_type",
 }
 
 // claimsSupported lists the claims that tokens and userinfo may have, for the metadata.

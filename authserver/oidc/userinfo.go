@@ -86,7 +86,7 @@ func (i UserInfo) answer(
 	w http.ResponseWriter, r *http.Request, g storage.Grant, u storage.User, c storage.Client, scopes []string,
 ) {
 	claims := UserClaims(u, scopes)
-	for name, value := range namedClaims(u, g.UserInfoClaims) {
+	for name, value := range askedClaims(u, c, g.UserInfoClaims) {
 		claims[name] = value
 	}
 	// OIDC Core §5.3.2: sub always, and the same as in the ID token.

@@ -137,16 +137,21 @@ func TestUserInfoTakesGETAndPOSTOnly(t *testing.T) {
 
 // OIDC Core §5.4, §5.5
 func TestUserInfoTellsWhatScopesAndTheClaimsParameterAskFor(t *testing.T) {
+	all := []string{"openid", "profile", "email", "phone", "salary"}
 	for name, c := range map[string]struct {
-		scopes, claims, want []string
+		scopes, claims, registered, want []string
 	}{
-		"openid":        {[]string{"openid"}, nil, []string{"sub"}},
-		"profile":       {[]string{"openid", "profile"}, nil, []string{"name", "preferred_username", "sub"}},
-		"by name":       {[]string{"openid"}, []string{"email", "phone_number", "sub", "iss"}, []string{"email", "sub"}},
-		"both":          {[]string{"openid", "email"}, []string{"name", "email"}, []string{"email", "email_verified", "name", "sub"}},
-		"the operators": {[]string{"openid"}, []string{"salary"}, []string{"salary", "sub"}},
+		"openid":  {[]string{"openid"}, nil, all, []string{"sub"}},
+		"profile": {[]string{"openid", "profile"}, nil, all, []string{"name", "preferred_username", "sub"}},
+		"by name": {[]string{"openid"}, []string{"email", "phone_number", "sub", "iss"}, all, []string{"email", "sub"}},
+		"both":    {[]string{"openid", "email"}, []string{"name", "email"}, all, []string{"email", "email_verified", "name", "sub"}},
+		// Not understood, whatever is stored and registered.
+		"salary": {[]string{"openid", "salary"}, []string{"salary"}, all, []string{"sub"}},
+		// A18: registered for less today.
+		"no longer": {[]string{"openid"}, []string{"email", "name"}, []string{"openid", "profile"}, []string{"name", "sub"}},
 	} {
 		tokens := goodTokens(c.scopes...)
+		tokens.client.Scopes = c.registered
 		tokens.grant.UserInfoClaims = c.claims
 		var claims map[string]any
 		res := serveUserInfo(userInfo(tokens), withBearer(getUserInfo(""), "good"))

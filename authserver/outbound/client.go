@@ -139,6 +139,9 @@ func (c *Client) Get(ctx context.Context, address string, maxBytes int64) (body 
 		maxBytes = defaultMaxBytes
 	}
 	body, err = io.ReadAll(io.LimitReader(answer.Body, maxBytes+1))
+	if err == nil {
+		err = ctx.Err() // an end that came with the deadline may be a cut
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("outbound: GET %s: %w", host, err)
 	}
@@ -181,6 +184,11 @@ func (c *Client) do(ctx context.Context, method, address string, form []byte) (*
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
+		return nil, describe(method, target, err)
+	}
+	// At the deadline net/http closes the connection, and still takes an answer that races with that.
+	if err := ctx.Err(); err != nil {
+		_ = answer.Body.Close()
 		return nil, describe(method, target, err)
 	}
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {

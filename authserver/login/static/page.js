@@ -1,45 +1,58 @@
-// What pages do better with a script. All of them work without.
+// What pages do better with a script. All of them work without. It is no module and in the words of ECMAScript 5, for
+// browsers that know neither modules nor anything newer: certification suites use such.
+(function () {
+  "use strict";
 
-// A form is sent once, however often its button is pressed. The button stays enabled: a disabled one is not sent along.
-for (const form of document.forms) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) {
-      event.preventDefault();
-      return;
-    }
-    form.dataset.sent = "yes";
-    form.setAttribute("aria-busy", "true");
-  });
-}
-
-// A page that comes back from the browser's memory can be sent again.
-addEventListener("pageshow", () => {
-  for (const form of document.forms) {
-    delete form.dataset.sent;
-    form.removeAttribute("aria-busy");
+  function each(list, act) {
+    Array.prototype.forEach.call(list, act);
   }
-});
 
-// Passwords can be looked at.
-for (const button of document.querySelectorAll("button[data-show]")) {
-  const field = document.getElementById(button.dataset.show);
-  const texts = { password: button.textContent, text: button.dataset.hideText };
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    field.type = field.type === "password" ? "text" : "password";
-    button.textContent = texts[field.type];
-    button.setAttribute("aria-pressed", String(field.type === "text"));
+  // A form is sent once, however often its button is pressed. The button stays enabled: a disabled one is not sent along.
+  each(document.forms, function (form) {
+    form.addEventListener("submit", function (event) {
+      if (form.getAttribute("data-sent")) {
+        event.preventDefault();
+        return;
+      }
+      form.setAttribute("data-sent", "yes");
+      form.setAttribute("aria-busy", "true");
+    });
   });
-  field.form.addEventListener("submit", () => {
-    field.type = "password";
+
+  // A page that comes back from the browser's memory can be sent again.
+  window.addEventListener("pageshow", function () {
+    each(document.forms, function (form) {
+      form.removeAttribute("data-sent");
+      form.removeAttribute("aria-busy");
+    });
   });
-}
 
-// Times are shown in the time zone of whoever looks.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const format = { dateStyle: "medium", timeStyle: "short" };
-  time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, format);
-}
+  // Passwords can be looked at.
+  each(document.querySelectorAll("button[data-show]"), function (button) {
+    var field = document.getElementById(button.getAttribute("data-show"));
+    var texts = { password: button.textContent, text: button.getAttribute("data-hide-text") };
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      field.type = field.type === "password" ? "text" : "password";
+      button.textContent = texts[field.type];
+      button.setAttribute("aria-pressed", String(field.type === "text"));
+    });
+    field.form.addEventListener("submit", function () {
+      field.type = "password";
+    });
+  });
 
-// An answer to a client goes on its way by itself (response_mode=form_post).
-document.querySelector("form[data-auto-submit]")?.requestSubmit();
+  // Times are shown in the time zone of whoever looks.
+  each(document.querySelectorAll("time[datetime]"), function (time) {
+    var format = { dateStyle: "medium", timeStyle: "short" };
+    time.textContent = new Date(time.getAttribute("datetime")).toLocaleString(document.documentElement.lang, format);
+  });
+
+  // An answer to a client goes on its way by itself (response_mode=form_post).
+  var answer = document.querySelector("form[data-auto-submit]");
+  if (answer && answer.requestSubmit) {
+    answer.requestSubmit();
+  } else if (answer) {
+    answer.submit();
+  }
+})();
