@@ -17,8 +17,7 @@ const (
 	deliveryLifetime = 24 * time.Hour
 	// deliveryMargin lets the last try end before the store forgets the delivery.
 	deliveryMargin = time.Hour
-	// failedLifetime is how long the administrator sees one that was given up. It is longer than the two above, so that the
-	// outbox lists what waits before what has failed.
+	// failedLifetime is how long the administrator sees one that was given up.
 	failedLifetime = 7 * 24 * time.Hour
 	// sessionsAtOnce is how many sessions of a user are read at once.
 	sessionsAtOnce = 200

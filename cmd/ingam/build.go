@@ -247,17 +247,17 @@ func (in *instance) background(ctx context.Context) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() { in.housekeeping(ctx) })
 	running.Go(func() { in.public.Run(ctx) })
+	if in.health != nil {
+		running.Go(func() { in.health.watch(ctx) })
+	}
 	return func() {
 		cancel()
 		running.Wait()
 	}
 }
 
-// housekeeping removes what has expired, looks for new keys and watches a shared store, until ctx ends.
+// housekeeping removes what has expired and looks for new keys, until ctx ends.
 func (in *instance) housekeeping(ctx context.Context) {
-	if in.health != nil {
-		go in.health.watch(ctx)
-	}
 	ticker := time.NewTicker(housekeepingEvery)
 	defer ticker.Stop()
 	for {

@@ -52,11 +52,11 @@ func (c *clientCommands) add() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := flags.apply(cmd, c.app.stdin, &m); err != nil {
-				return err
-			}
 			if len(args) == 1 {
 				m.ClientID = args[0]
+			}
+			if err := flags.apply(cmd, c.app.stdin, &m); err != nil {
+				return err
 			}
 			return c.app.withAdmin(cmd, func(ctx context.Context, api *adminClient) error {
 				var made admin.Client
@@ -86,11 +86,6 @@ func (c *clientCommands) update() *cobra.Command {
 		Args:              exactly("CLIENT_ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Read once before, so that what is wrong with the flags is said without a server.
-			var none admin.Metadata
-			if err := flags.apply(cmd, strings.NewReader("{}"), &none); err != nil {
-				return err
-			}
 			return c.app.withAdmin(cmd, func(ctx context.Context, api *adminClient) error {
 				var before, after admin.Client
 				if err := api.do(ctx, http.MethodGet, pathOf("clients", args[0]), nil, &before); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -58,7 +59,8 @@ func (c *clientFlags) addTo(f *pflag.FlagSet) {
 	f.StringArrayVar(&m.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "where the browser may go after logout, any number of times")
 	f.StringVar(&m.BackchannelLogoutURI, "backchannel-logout-uri", "", "where the server tells it about a logout")
 	f.StringVar(&m.FrontchannelLogoutURI, "frontchannel-logout-uri", "", "what the browser loads at a logout")
-	f.StringArrayVar(&m.AllowedOrigins, "allowed-origin", nil, "an origin that may call from a browser beside those of the redirect URIs")
+	f.StringArrayVar(&m.AllowedOrigins, "allowed-origin", nil,
+		"an origin that may call from a browser; those of a public client's redirect URIs may anyway")
 	f.StringVar(&m.ClientURI, "client-uri", "", "home page, for the consent page")
 	f.StringVar(&m.LogoURI, "logo-uri", "", "logo, for the pages of its sign-ins")
 	f.StringVar(&m.Accent, "accent", "", "colour of buttons on these pages, like #0b57d0")
@@ -108,13 +110,15 @@ func (c *clientFlags) start(f *pflag.FlagSet) (admin.Metadata, error) {
 	return m, nil
 }
 
-// apply puts the flags that were given over m. A flag with nothing in it takes the field away.
+// apply puts the flags that were given over m. A flag with nothing in it takes the field away. The error names everything
+// that is wrong with the flags and with the client that they make, so that one round of editing repairs a command line.
 func (c *clientFlags) apply(cmd *cobra.Command, stdin io.Reader, m *admin.Metadata) error {
 	f := cmd.Flags()
-	if f.Changed("public") && f.Changed("auth-method") {
-		return usagef("--public and --auth-method say the same thing; keep one")
-	}
-	if f.Changed("public") {
+	var wrong []admin.Problem
+	switch {
+	case f.Changed("public") && f.Changed("auth-method"):
+		wrong = append(wrong, admin.Problem{Field: "token_endpoint_auth_method", Message: "and --public say the same thing; keep one"})
+	case f.Changed("public"):
 		m.TokenEndpointAuthMethod = authMethodSecret
 		if c.public {
 			m.TokenEndpointAuthMethod = authMethodNone
@@ -128,26 +132,29 @@ func (c *clientFlags) apply(cmd *cobra.Command, stdin io.Reader, m *admin.Metada
 	}
 	c.applyPlain(f, m)
 	c.applyLists(f, m)
-	if err := c.applyTimes(f, m); err != nil {
-		return err
-	}
-	return c.applyKeys(f, stdin, m)
+	wrong = append(wrong, c.applyTimes(f, m)...)
+	wrong = append(wrong, c.applyKeys(f, stdin, m)...)
+	return inFlags(wrong, m.Check())
 }
 
 // applyKeys takes over the keys. They are in one place: the new one replaces the other.
-func (c *clientFlags) applyKeys(f *pflag.FlagSet, stdin io.Reader, m *admin.Metadata) (err error) {
+func (c *clientFlags) applyKeys(f *pflag.FlagSet, stdin io.Reader, m *admin.Metadata) (wrong []admin.Problem) {
 	file, uri := f.Changed("jwks-file"), f.Changed("jwks-uri")
 	switch {
 	case file && uri && c.jwksFile != "" && c.m.JWKSURI != "":
-		return usagef("--jwks-file and --jwks-uri are both given; keep one")
+		return []admin.Problem{{Field: "jwks_uri", Message: "and jwks are both given; keep one"}}
 	case file:
-		if m.JWKS, err = readKeySet(c.jwksFile, stdin); !uri && c.jwksFile != "" {
+		var why string
+		if m.JWKS, why = readKeySet(c.jwksFile, stdin); why != "" {
+			wrong = []admin.Problem{{Field: "jwks", Message: why}}
+		}
+		if !uri && c.jwksFile != "" {
 			m.JWKSURI = ""
 		}
 	case uri && m.JWKSURI != "":
 		m.JWKS = nil
 	}
-	return err
+	return wrong
 }
 
 // applyPlain takes over single values.
@@ -204,51 +211,54 @@ func (c *clientFlags) applyLists(f *pflag.FlagSet, m *admin.Metadata) {
 }
 
 // applyTimes takes over durations.
-func (c *clientFlags) applyTimes(f *pflag.FlagSet, m *admin.Metadata) error {
+func (c *clientFlags) applyTimes(f *pflag.FlagSet, m *admin.Metadata) (wrong []admin.Problem) {
+	no := func(field, text, like string) {
+		wrong = append(wrong, admin.Problem{Field: field, Message: fmt.Sprintf("%q is not a duration, like %s", text, like)})
+	}
 	if f.Changed("refresh-grace") {
 		if m.RefreshGrace = ""; c.grace != "" {
-			d, ok := parseDuration(c.grace)
-			if !ok {
-				return usagef("--refresh-grace %q is not a duration, like 10s", c.grace)
+			if d, ok := parseDuration(c.grace); ok {
+				m.RefreshGrace = d.String()
+			} else {
+				no("refresh_grace", c.grace, "10s")
 			}
-			m.RefreshGrace = d.String()
 		}
 	}
 	if f.Changed("default-max-age") {
 		if m.DefaultMaxAge = nil; c.maxAge != "" {
-			d, ok := parseDuration(c.maxAge)
-			if !ok {
-				return usagef("--default-max-age %q is not a duration, like 12h", c.maxAge)
+			if d, ok := parseDuration(c.maxAge); ok {
+				m.DefaultMaxAge = new(int64(d.Seconds()))
+			} else {
+				no("default_max_age", c.maxAge, "12h")
 			}
-			m.DefaultMaxAge = new(int64(d.Seconds()))
 		}
 	}
-	return nil
+	return wrong
 }
 
 // maxKeySet is more than the server takes.
 const maxKeySet = 1 << 20
 
-// readKeySet reads a key set; "" takes the keys away. What is no JSON is not shown: it may be a private key.
-func readKeySet(path string, stdin io.Reader) (json.RawMessage, error) {
+// readKeySet reads a key set, or tells why not; "" takes the keys away. What is no JSON is not shown: it may be a private key.
+func readKeySet(path string, stdin io.Reader) (keys json.RawMessage, wrong string) {
 	if path == "" {
-		return nil, nil
+		return nil, ""
 	}
 	from, name := stdin, "standard input"
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, usagef("--jwks-file %s cannot be read: %s", path, plain(err))
+			return nil, fmt.Sprintf("%s cannot be read: %s", path, plain(err))
 		}
 		defer func() { _ = file.Close() }() // only read
 		from, name = file, path
 	}
 	data, err := io.ReadAll(io.LimitReader(from, maxKeySet))
 	if err != nil {
-		return nil, usagef("--jwks-file: %s cannot be read: %s", name, plain(err))
+		return nil, fmt.Sprintf("%s cannot be read: %s", name, plain(err))
 	}
 	if !json.Valid(data) {
-		return nil, usagef("--jwks-file: %s is not JSON; a key set looks like {\"keys\":[…]} (RFC 7517 section 5)", name)
+		return nil, name + ` is not JSON; a key set looks like {"keys":[…]} (RFC 7517 section 5)`
 	}
-	return data, nil
+	return data, ""
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/ingam/ingam/authserver/admin"
 )
@@ -50,13 +53,13 @@ func TestAKindOfClientHasSafeDefaults(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		"client add --kind sap":                                   `is not one of spa, web, mobile, cli, service; did you mean "spa"?`,
-		"client add --kind spa":                                   "redirect_uris",
+		"client add --kind spa":                                   "--redirect-uri: is empty",
 		"client add --public --auth-method none":                  "keep one",
 		"client add --kind service --default-max-age soon":        "not a duration",
 		"client add --kind service --jwks-file nowhere.json":      "cannot be read",
 		"client add --kind service --jwks-file - --jwks-uri x":    "keep one",
 		"client add --kind service --auth-method tls_client":      "is not one of none, client_secret_basic",
-		"client add --kind service --auth-method private_key_jwt": "jwks: is missing",
+		"client add --kind service --auth-method private_key_jwt": "--jwks-file: is missing; private_key_jwt needs the client's public keys in --jwks-file or --jwks-uri",
 	} {
 		if r := c.run("", strings.Fields(line)...); r.status != exitUsage || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: %+v", line, r)
@@ -134,6 +137,58 @@ func TestAnUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	})
 }
 
+// A mistake in one flag hides none in another, and each goes by the name that was typed.
+func TestEveryMistakeOfACommandLineIsNamedAtOnceByItsFlag(t *testing.T) {
+	c := offline(t)
+	const mistakes = ` --refresh-grace soon --default-max-age x --jwks-file nowhere.json --accent jwks_uri --grant-type password,foo ` +
+		`--redirect-uri javascript:a --subject-type pairwise`
+	want := []string{
+		`--refresh-grace: "soon" is not a duration`, `--default-max-age: "x" is not a duration`, "--jwks-file: nowhere.json cannot be read",
+		`--accent: "jwks_uri" is not a colour`, `--grant-type: "foo" is not a grant type`, `--redirect-uri: "javascript:a"`,
+	}
+	c.want(nil, "", "client", "add", "shop", "--kind", "web", "--redirect-uri", "https://a.example.com/cb")
+	for _, line := range []string{"client add usr_x --kind web" + mistakes, "client update shop" + mistakes} {
+		r := c.run("", strings.Fields(line)...)
+		for _, part := range want {
+			if r.status != exitUsage || r.stdout != "" || !strings.Contains(r.stderr, part) {
+				t.Errorf("%s: %q is not in %+v", line, part, r)
+			}
+		}
+		if n := strings.Count(r.stderr, "--jwks-file"); n != 1 {
+			t.Errorf("the keys that cannot be read are named %d times: %s", n, r.stderr)
+		}
+	}
+	if r := c.run("", "client", "add", "usr_x", "--kind", "service"); !strings.HasPrefix(r.stderr, `ingam: CLIENT_ID: "usr_x" may not`) {
+		t.Errorf("%+v", r)
+	}
+	// None of them was done in part.
+	var list []admin.Client
+	if c.want(&list, "", "client", "list"); len(list) != 1 || list[0].RefreshGrace != "" {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestEveryFieldOfAClientHasAFlagThatProblemsAreNamedBy(t *testing.T) {
+	command, _, err := func() (*cobra.Command, []string, error) {
+		root, _ := newRootCommand(newTestApp(nil, nil, nil))
+		return root.Find([]string{"client", "add"})
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := reflect.TypeFor[admin.Metadata]()
+	for i := range fields.NumField() {
+		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		flag := flagOf[name]
+		if flag != "CLIENT_ID" && command.Flags().Lookup(strings.TrimPrefix(flag, "--")) == nil {
+			t.Errorf("%s: there is no flag %q", name, flag)
+		}
+	}
+	if len(flagOf) != fields.NumField() {
+		t.Errorf("%d names for %d fields", len(flagOf), fields.NumField())
+	}
+}
+
 func TestAnUpdateThatIsRefusedSaysWhy(t *testing.T) {
 	c := offline(t)
 	c.want(nil, "", "client", "add", "shop", "--kind", "web", "--redirect-uri", "https://a.example.com/cb")
@@ -143,7 +198,7 @@ func TestAnUpdateThatIsRefusedSaysWhy(t *testing.T) {
 		"client update":        "CLIENT_ID is missing",
 		"client update nobody": "no client nobody",
 		"client update shop --redirect-uri javascript:alert(1)": "javascript",
-		"client update shop --grant-type ":                      "grant_types",
+		"client update shop --grant-type ":                      "--grant-type: is empty",
 		"client update shop --refresh-grace soon":               "not a duration",
 		"client update shop --jwks-file " + private:             "private",
 		"client update shop --jwks-file " + os.DevNull:          "is not JSON",

@@ -92,6 +92,7 @@ func (c *config) check(before problems) (found problems) {
 		_, wrong := c.redisConfig(before, nil)
 		found = append(found, wrong...)
 	}
+	c.checkLifetimes(before, bad)
 	c.checkPages(bad)
 	switch {
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):

@@ -55,6 +55,8 @@ func newConfigCheckCommand(a *app, p *printer) *cobra.Command {
 		Short: "Say everything that is wrong with the configuration",
 		Long: "Say everything that is wrong with the configuration and with the files of clients_dir and users_dir, all at\n" +
 			"once. The exit status is 0 if nothing is and 2 otherwise. 'ingam serve' checks the same before it opens a port.",
+		Example: "  ingam config check\n  ingam config check --config /etc/ingam/ingam.yaml && systemctl restart ingam\n" +
+			"  ingam config check -o json | jq -r '.problems[].message'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, static, found := a.loadAll(cmd)
@@ -98,7 +100,9 @@ func newConfigShowCommand(a *app, p *printer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Print the settings in force and where each comes from",
-		Args:  cobra.NoArgs,
+		Example: "  ingam config show\n" +
+			"  ingam config show --config /etc/ingam/ingam.yaml -o json | jq -r '.[] | select(.source != \"default\") | .key'",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, found := a.loadConfig(cmd)
 			if err := found.asError(); err != nil {

@@ -48,6 +48,9 @@ func newDevCommand(a *app) *cobra.Command {
 		Long: "Run the authorization server, a resource server and two client applications on this machine only, with demo\n" +
 			"users and clients whose passwords are published, and print what to open and what to paste. Data is kept in\n" +
 			devDataDir + " between runs.",
+		Example: "  ingam dev\n  ingam dev --fresh\n" +
+			"  ingam dev --port 9000 --resource-port 9001 --web-port 9002 --spa-port 9003 --admin-port 9004\n" +
+			"  ingam dev -o json | jq -r .issuer",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("config") {

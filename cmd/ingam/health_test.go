@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,45 @@ func policy(level redis.Level, says string) redis.Finding {
 		f.Fix = "set it to noeviction"
 	}
 	return f
+}
+
+// stubborn is a doctor who finishes what he has begun.
+type stubborn struct {
+	*patient
+	begun chan struct{}
+	done  atomic.Bool
+}
+
+func (s *stubborn) look(ctx context.Context) ([]redis.Finding, error) {
+	close(s.begun)
+	<-ctx.Done()
+	time.Sleep(time.Second)
+	s.done.Store(true)
+	return nil, ctx.Err()
+}
+
+func TestTheWorkInTheBackgroundHasEndedWhenTheServerClosesTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stubborn{patient: &patient{Store: memory.New()}, begun: make(chan struct{})}
+		h := s.health()
+		h.doctor = s.look
+		h.refused.Store(new("not fit")) // so that he looks before anything else happens
+		c := newConfig()
+		c.Issuer, c.DataDir, c.Keys.MasterKey = "https://login.example.test", t.TempDir(), "wpYbU9rEpBWbQyAtsKRWpJfW-gqAzrpTd4RHS0cLVek"
+		in, err := build(t.Context(), c, staticRecords{}, nil, h.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.health = h
+		stop := in.background(t.Context())
+		<-s.begun
+		if stop(); !s.done.Load() {
+			t.Error("somebody still looks at the store")
+		}
+		if err := in.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Row S13.

@@ -13,10 +13,11 @@ import (
 func newHealthcheckCommand(*app) *cobra.Command {
 	var url string
 	cmd := &cobra.Command{
-		Use:   "healthcheck",
-		Short: "Ask a running server whether it is ready",
-		Long:  "Ask a running server whether it is ready. The exit status is 0 if it is and 1 if it is not.",
-		Args:  cobra.NoArgs,
+		Use:     "healthcheck",
+		Short:   "Ask a running server whether it is ready",
+		Long:    "Ask a running server whether it is ready. The exit status is 0 if it is and 1 if it is not.",
+		Example: "  ingam healthcheck\n  ingam healthcheck --url http://127.0.0.1:9081/readyz || systemctl restart ingam",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return healthcheck(cmd.Context(), url)
 		},

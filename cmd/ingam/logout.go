@@ -28,8 +28,8 @@ func newLogoutsCommand(a *app) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "List the logout tokens that wait for their next try, and those that were given up",
-		Long: "List the logout tokens that wait for their next try, the oldest first, and then those that were given up. A list without " +
-			"entries means that every client has heard of every logout.",
+		Long: "List the logout tokens that wait for their next try, the next one first, and those that were given up, which stay in the list " +
+			"for a week. A list without entries means that every client has heard of every logout.",
 		Example:           "  ingam logouts list\n  ingam logouts list -o json | jq -r '.[] | select(.state == \"failed\") | .client_id'",
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -27,12 +27,30 @@ func (c *config) sessionSettings() []setting {
 		},
 		{
 			key: "session.absolute", target: &c.Session.Absolute, def: "7d", least: time.Second, most: 365 * day,
-			help: "a browser is signed out after so long, whatever happens",
+			help: "a browser is signed out after so long, whatever happens, unless its user chose to stay signed in: see session.remember",
 		},
 		{
 			key: "session.remember", target: &c.Session.Remember, def: "30d", least: time.Second, most: 365 * day,
-			help: "a browser whose user chose to stay signed in is signed out if it signs in nowhere for so long, and after three times that",
+			help: "a browser whose user chose to stay signed in is signed out if it signs in nowhere for so long, and after three times that; " +
+				"a third of session.absolute, or less, lets nobody stay longer than others",
 		},
+	}
+}
+
+// checkLifetimes refuses an end that never comes, because another comes before it. A default may be one: who sets the
+// absolute end alone has said enough.
+func (c *config) checkLifetimes(before problems, bad func(key, value, message string)) {
+	for _, l := range []struct {
+		key, last string
+		idle, end time.Duration
+	}{
+		{"session.idle", "session.absolute", c.Session.Idle, c.Session.Absolute},
+		{"tokens.refresh_idle", "tokens.refresh_absolute", c.Tokens.RefreshIdle, c.Tokens.RefreshAbsolute},
+	} {
+		if _, set := c.origins[l.key]; set && l.idle > l.end && len(before.about(l.key))+len(before.about(l.last)) == 0 {
+			bad(l.key, formatDuration(l.idle), fmt.Sprintf("is longer than %s (%s, %s), which would always come first; make one of them fit",
+				l.last, formatDuration(l.end), c.origin(l.last)))
+		}
 	}
 }
 

@@ -115,9 +115,10 @@ func markStart(cmd *cobra.Command, started *bool) {
 // newVersionCommand says the same as --version, for those who look among the commands.
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this program",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version of this program",
+		Example: "  ingam version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.stdout, "ingam", versionText())
 			return err

@@ -48,6 +48,9 @@ func TestEveryCommandSaysWhatItIsFor(t *testing.T) {
 		if cmd.Short == "" || cmd.RunE == nil {
 			t.Errorf("%s has no description, or would print its help and exit 0", cmd.CommandPath())
 		}
+		if !cmd.HasSubCommands() && !strings.HasPrefix(cmd.Example, "  "+cmd.CommandPath()) {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
 		for _, c := range cmd.Commands() {
 			walk(c)
 		}

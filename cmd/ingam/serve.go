@@ -19,6 +19,9 @@ func newServeCommand(a *app) *cobra.Command {
 		Long: "Run the authorization server until SIGTERM or Ctrl-C; a second signal quits at once.\n\n" +
 			"Settings come from flags, then the environment (INGAM_…), then the configuration file, then defaults.\n" +
 			"'ingam config init' prints a file with all of them, 'ingam config show' the values in force.",
+		Example: "  ingam serve --config /etc/ingam/ingam.yaml\n" +
+			"  INGAM_ISSUER=https://login.example.com INGAM_KEYS_MASTER_KEY_FILE=master.key ingam serve\n" +
+			"  ingam serve --issuer http://localhost:8080 --keys-master-key-file master.key --log-level debug",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, static, found := a.loadAll(cmd)

@@ -83,12 +83,12 @@ func (l lifecycle) run(ctx context.Context, services []service) error {
 	if failure == nil {
 		time.Sleep(l.delay)
 	}
-	err := errors.Join(failure, l.shutdown(context.WithoutCancel(ctx), services))
+	l.shutdown(context.WithoutCancel(ctx), services)
 	wg.Wait()
-	return err
+	return failure
 }
 
-func (l lifecycle) shutdown(ctx context.Context, services []service) error {
+func (l lifecycle) shutdown(ctx context.Context, services []service) {
 	ctx, done := context.WithTimeout(ctx, l.timeout)
 	defer done()
 	for _, s := range services {
@@ -97,7 +97,6 @@ func (l lifecycle) shutdown(ctx context.Context, services []service) error {
 			_ = s.server.Close() // Shutdown has given up; nothing more can be learnt from Close
 		}
 	}
-	return nil
 }
 
 // limited bounds how many connections are open at once; more wait in the operating system's queue.

@@ -50,7 +50,7 @@ func TestARequestThatHasBegunIsFinishedBeforeTheServerEnds(t *testing.T) {
 		_, _ = io.WriteString(w, "whole")
 	})
 	l := testListener(t)
-	stop := runServices(t, 10*time.Second, newService("public", handler, slog.New(slog.DiscardHandler), l))
+	stop := runServices(t, patience, newService("public", handler, slog.New(slog.DiscardHandler), l))
 	body := make(chan string, 1)
 	go func() {
 		answer, err := http.Get("http://" + l.Addr().String())

@@ -3,6 +3,8 @@
 import * as oauth from './oauth4webapi.js'
 
 const $ = (id) => document.getElementById(id)
+$('main').setAttribute('aria-busy', 'true')
+$('notice').textContent = 'One moment …'
 const config = await (await fetch('/config.json')).json()
 const client = { client_id: config.client_id }
 // Plain http is for the own machine; an https issuer is held to https.
@@ -14,6 +16,8 @@ const options = () => ({
 let server // metadata of the authorization server
 let tokens // { access, refresh, id, expires, claims }, or nothing when nobody is signed in
 const tabs = new BroadcastChannel('demo-spa')
+
+const away = new Promise(() => {}) // the page is on its way out
 
 // ended means that the authorization server has ended the sign-in.
 class Ended extends Error {}
@@ -48,14 +52,19 @@ async function signIn(prompt) {
   })) url.searchParams.set(name, value)
   if (prompt) location.replace(url)
   else location.assign(url)
-  return new Promise(() => {}) // the page is on its way out
+  return away
 }
 
 // finish takes the answer of the authorization server from the address.
 async function finish(address) {
   const attempt = JSON.parse(sessionStorage.getItem('attempt') ?? 'null')
   sessionStorage.removeItem('attempt')
-  if (!attempt) throw new Error('This sign-in was not begun in this tab, or it is already finished.')
+  if (!attempt) {
+    // RFC 9700 §4.7: an answer to a question that this tab has not asked is not looked at, errors included. The back button
+    // leads here as well, so the page asks a question of its own: who is signed in stays so.
+    location.replace('/')
+    return away
+  }
   await discover()
   let answer
   try {
