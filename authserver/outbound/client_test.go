@@ -275,11 +275,11 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 // untilDone is a body that ends when the call does.
 type untilDone struct {
-	ctx    context.Context
+	done   <-chan struct{}
 	closed atomic.Bool
 }
 
-func (b *untilDone) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, io.EOF }
+func (b *untilDone) Read([]byte) (int, error) { <-b.done; return 0, io.EOF }
 func (b *untilDone) Close() error             { b.closed.Store(true); return nil }
 
 // G5: net/http may hand over an answer that came with the deadline.
@@ -289,7 +289,7 @@ func TestAnAnswerThatComesWithTheDeadlineIsNone(t *testing.T) {
 		c := newClient(t, Config{AllowedNetworks: loopback})
 		c.timeout = 50 * time.Millisecond
 		c.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
-			if last = (&untilDone{ctx: r.Context()}); !early {
+			if last = (&untilDone{done: r.Context().Done()}); !early {
 				<-r.Context().Done()
 			}
 			return &http.Response{StatusCode: http.StatusOK, Body: last, Request: r}, nil

@@ -45,6 +45,9 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
+// patience is how long anything may take before it counts as never happening.
+const patience = 60 * time.Second
+
 var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 func TestBothApplicationsAreServedUntilTheProgramIsStopped(t *testing.T) {
@@ -61,7 +64,7 @@ func TestBothApplicationsAreServedUntilTheProgramIsStopped(t *testing.T) {
 			env("DEMO_CLIENT_SECRET_FILE", secret, "DEMO_ISSUER", "overruled"), io.Discard, &stderr)
 	}()
 	var found [][]string
-	for deadline := time.Now().Add(10 * time.Second); len(found) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(found) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		found = listening.FindAllStringSubmatch(stderr.String(), -1)
 	}
 	if len(found) < 2 {

@@ -17,24 +17,26 @@ import (
 	"time"
 )
 
-// tlsRig is a listener with a certificate in files, and the levers that make it look at them.
+// tlsRig is a listener with a certificate in files, at which it looks when it is told to.
 type tlsRig struct {
 	t                 *testing.T
 	certFile, keyFile string
 	address           string
-	ticks             chan time.Time
-	hangup            chan os.Signal
+	pair              *certificate
 	log               *syncBuffer
 }
 
 func newTLSRig(t *testing.T) *tlsRig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &tlsRig{
-		t: t, certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem"),
-		ticks: make(chan time.Time), hangup: make(chan os.Signal), log: &syncBuffer{},
-	}
+	r := &tlsRig{t: t, certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem"), log: &syncBuffer{}}
 	writeCertificate(t, r.certFile, r.keyFile)
+	past := time.Now().Add(-time.Hour) // or files written within one tick of the file system's clock might look alike
+	for _, file := range []string{r.certFile, r.keyFile} {
+		if err := os.Chtimes(file, past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
 	log := slog.New(slog.NewTextHandler(r.log, nil))
 	var c config
 	c.Limits.MaxConnections, c.TLS.CertFile, c.TLS.KeyFile = 100, r.certFile, r.keyFile
@@ -42,21 +44,17 @@ func newTLSRig(t *testing.T) *tlsRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.address = front.Addr().String()
+	r.address, r.pair = front.Addr().String(), pair
 	s := newService("public", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.WriteString(w, req.Proto)
 	}), slog.New(slog.DiscardHandler), front)
 	go func() { _ = s.server.Serve(front) }()
 	t.Cleanup(func() { _ = s.server.Close() })
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { pair.follow(ctx, r.ticks, r.hangup); close(done) }()
-	t.Cleanup(func() { stop(); <-done })
 	return r
 }
 
-// look makes the rig look at its files and waits until it has: the second lever is taken only after the first is done.
-func (r *tlsRig) look() { r.ticks <- time.Now(); r.ticks <- time.Now() }
+// look is what happens at each tick.
+func (r *tlsRig) look() { r.pair.renew(false) }
 
 // handshake connects and returns the certificate shown.
 func (r *tlsRig) handshake(change func(*tls.Config)) (tls.ConnectionState, error) {
@@ -64,7 +62,7 @@ func (r *tlsRig) handshake(change func(*tls.Config)) (tls.ConnectionState, error
 	if change != nil {
 		change(conf)
 	}
-	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: conf}
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: conf}
 	conn, err := dialer.DialContext(r.t.Context(), "tcp", r.address)
 	if err != nil {
 		return tls.ConnectionState{}, err
@@ -102,12 +100,26 @@ func TestANewCertificateIsShownWithoutARestart(t *testing.T) {
 
 func TestASignalMakesTheCertificateBeReadAtOnce(t *testing.T) {
 	r := newTLSRig(t)
+	ticks, hangup, done := make(chan time.Time), make(chan os.Signal), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { r.pair.follow(ctx, ticks, hangup); close(done) }()
+	defer func() { stop(); <-done }()
 	old := r.shown()
 	writeCertificate(t, r.certFile, r.keyFile)
-	r.hangup <- syscall.SIGHUP
-	r.ticks <- time.Now() // taken when the signal has been dealt with
-	if bytes.Equal(r.shown(), old) {
+	hangup <- syscall.SIGHUP
+	ticks <- time.Now() // taken when the signal has been dealt with
+	signalled := r.shown()
+	if bytes.Equal(signalled, old) {
 		t.Error("the old certificate is still shown")
+	}
+	writeCertificate(t, r.certFile, r.keyFile)
+	if err := os.Chtimes(r.certFile, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	ticks <- time.Now()
+	hangup <- syscall.SIGHUP // taken when the tick has been dealt with
+	if bytes.Equal(r.shown(), signalled) {
+		t.Error("a tick is not followed")
 	}
 }
 
@@ -208,7 +220,7 @@ func TestServeShowsANewCertificateAfterASignal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); bytes.Equal(r.shown(), old); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); bytes.Equal(r.shown(), old); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the old certificate is still shown")
 		}

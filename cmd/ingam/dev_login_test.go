@@ -29,7 +29,7 @@ func newPerson(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t: t, client: &http.Client{Jar: jar, Timeout: 10 * time.Second}}
+	return &person{t: t, client: &http.Client{Jar: jar, Timeout: patience}}
 }
 
 func (p *person) open(address string) {
@@ -185,7 +185,7 @@ func TestOneLoginServesBothDemoApplicationsAndOneLogoutEndsBoth(t *testing.T) {
 func assertOut(t *testing.T, p *person, facts devFacts, spa *oauth2.Token) {
 	t.Helper()
 	// The back channel may take a moment.
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if p.open(facts.Apps.Web + "/"); strings.Contains(p.page, nobodyHere) {
 			break
 		}

@@ -120,7 +120,7 @@ func exchange(t *testing.T, address, request string) (got string, ended bool) {
 	}
 	defer conn.Close()
 	go func() { _, _ = io.WriteString(conn, request) }() // the server may refuse before it has read all
-	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	said, err := io.ReadAll(conn)

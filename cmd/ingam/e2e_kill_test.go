@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -106,12 +107,22 @@ func (l *killLoad) present(clientID, token string) (answer, error) {
 	return a, err
 }
 
-// runAndKill refreshes every family and adds users and clients until the server is killed, after some time.
+// refreshes is how many tokens were redeemed so far.
+func (l *killLoad) refreshes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.redeemed)
+}
+
+// runAndKill refreshes every family and adds users and clients until the server is killed, after some time under load.
 func (l *killLoad) runAndKill(t *testing.T, cycle int, after time.Duration) time.Duration {
 	t.Helper()
 	var wg sync.WaitGroup
+	var refreshing atomic.Int64
+	enough := l.refreshes() + len(l.families)
+	refreshing.Store(int64(len(l.families)))
 	for _, f := range l.families {
-		wg.Go(func() { l.refreshUntilKilled(t, f) })
+		wg.Go(func() { l.refreshUntilKilled(t, f); refreshing.Add(-1) })
 	}
 	wg.Go(func() {
 		for i := 0; ; i++ {
@@ -131,6 +142,9 @@ func (l *killLoad) runAndKill(t *testing.T, cycle int, after time.Duration) time
 			}
 		}
 	})
+	for l.refreshes() < enough && refreshing.Load() > 0 { // a busy machine takes a while until it is under way
+		time.Sleep(time.Millisecond)
+	}
 	time.Sleep(after)
 	l.server.kill()
 	wg.Wait()

@@ -116,9 +116,20 @@ func clientChangesTravel(t *testing.T, c *nodes, client *http.Client) {
 		t.Error("the node at which the secret was changed does not know it at once")
 	}
 	late := 0
+	// The last question with a yes counts from when it was asked, however long a busy machine takes for the answer.
+	worksFor := func(n *serverNode, secret string) (last time.Duration) {
+		nodesWait(t, n.name+" refuses the secret", patience, func() bool {
+			asked := time.Since(changed)
+			if !works(n, secret) {
+				return true
+			}
+			last = asked
+			return false
+		})
+		return last
+	}
 	for _, n := range rest {
-		nodesWait(t, n.name+" refuses the old secret", patience, func() bool { return !works(n, old) })
-		if took := time.Since(changed); took > freshness {
+		if took := worksFor(n, old); took > freshness {
 			late++
 			t.Errorf("%s takes the old secret for %v", n.name, took)
 		}
@@ -133,8 +144,7 @@ func clientChangesTravel(t *testing.T, c *nodes, client *http.Client) {
 		t.Error("the node at which the client was removed serves it")
 	}
 	for _, n := range rest {
-		nodesWait(t, n.name+" refuses the removed client", patience, func() bool { return !works(n, fresh) })
-		if took := time.Since(changed); took > freshness {
+		if took := worksFor(n, fresh); took > freshness {
 			late++
 			t.Errorf("%s serves a removed client for %v", n.name, took)
 		}

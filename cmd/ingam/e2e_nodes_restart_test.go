@@ -110,7 +110,7 @@ func (l *steadyLoad) ask(i int) (what string, good bool, a answer, err error) {
 // Rows T18 and O4.
 func TestARollingRestartOfThreeNodesBehindABalancerLosesNoRequest(t *testing.T) {
 	const perSecond = 200
-	c := startNodes(t, 3, quickRedis(t), slices.Concat(quickHashes, manyGuesses, []string{"INGAM_SHUTDOWN_DELAY=500ms"})...)
+	c := startNodes(t, 3, quickRedis(t), slices.Concat(quickHashes, manyGuesses, []string{"INGAM_SHUTDOWN_DELAY=1s"})...)
 	secrets := c.furnish(t)
 	balancer := c.balance(t)
 	load := startLoad(t, nodesClient(t), c.issuer, secrets, perSecond, 32)
@@ -133,8 +133,8 @@ func TestARollingRestartOfThreeNodesBehindABalancerLosesNoRequest(t *testing.T) 
 	nodesPromise(t, "rolling restarts (T18, O4)", len(load.failures), "%d times 3 nodes, requests=%d at %.0f/s, slowest answer %v, failed=%d",
 		restarts, load.sent.Load(), float64(load.sent.Load())/took.Seconds(), time.Duration(load.slowest.Load()).Round(time.Millisecond),
 		len(load.failures))
-	// The full figure is of a machine that does nothing else.
-	if load.sent.Load() < int64(took.Seconds())*perSecond*int64(nodesFigure(10, 95))/100 {
+	// The full figure is of a machine that does nothing else. Otherwise it is enough that each restart met some requests.
+	if least := nodesFigure(restarts*len(c.all)*20, int(took.Seconds())*perSecond*95/100); load.sent.Load() < int64(least) {
 		t.Errorf("%d requests in %v: that was no load", load.sent.Load(), took)
 	}
 	for _, n := range c.all { // each has taken part

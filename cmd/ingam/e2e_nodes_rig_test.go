@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +70,45 @@ func nodesWait(t testing.TB, what string, most time.Duration, condition func() b
 		time.Sleep(2 * time.Millisecond)
 	}
 	return time.Since(begin)
+}
+
+// stallMeter adds up how much too late this machine wakes who sleeps, as far as it is more than usual: that is nobody's
+// fault but its own.
+type stallMeter struct {
+	mu    sync.Mutex
+	begin time.Time // of the sleep that goes on
+	sum   time.Duration
+}
+
+const stallTick, usualLag = 5 * time.Millisecond, 2 * time.Millisecond
+
+func newStallMeter(t testing.TB) *stallMeter {
+	t.Helper()
+	m, stop := &stallMeter{begin: time.Now()}, make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(stallTick):
+				m.mu.Lock()
+				m.sum, m.begin = m.sum+m.late(), time.Now()
+				m.mu.Unlock()
+			}
+		}
+	}()
+	return m
+}
+
+// late is by how much the sleep that goes on is too long already. The caller holds mu.
+func (m *stallMeter) late() time.Duration { return max(0, time.Since(m.begin)-stallTick-usualLag) }
+
+// total is the sum so far.
+func (m *stallMeter) total() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sum + m.late()
 }
 
 // startNodes sets the Redis at an address up and starts servers on it, all at the same moment.

@@ -77,7 +77,7 @@ func typeAt(t *testing.T, stderr *syncBuffer, keyboard *os.File, dialogue ...str
 
 func awaitText(t *testing.T, b *syncBuffer, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(b.String(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in %q", text, b.String())
 		}

@@ -41,7 +41,7 @@ func (r *running) end(t *testing.T) int {
 	case status := <-r.status:
 		r.status <- status // for those who ask again
 		return status
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server does not stop:\n", r.stderr)
 		return 0
 	}
@@ -50,7 +50,7 @@ func (r *running) end(t *testing.T) int {
 // await waits until found reports true, or fails when the server ends or takes too long.
 func (r *running) await(t *testing.T, what string, found func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !found(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !found(); time.Sleep(2 * time.Millisecond) {
 		select {
 		case status := <-r.status:
 			r.status <- status
@@ -236,20 +236,36 @@ func TestAnotherMasterKeyThanTheStoresIsAConfigurationProblem(t *testing.T) {
 }
 
 func TestReadinessGoesOffBeforeTheListenersClose(t *testing.T) {
-	_, args := serveArgs(t, "--shutdown-delay", "300ms")
-	r := start(t, nil, args...)
-	at := r.ready(t)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	r.stop()
-	r.await(t, "stopping", func() bool { return strings.Contains(r.stderr.String(), `"msg":"stopping"`) })
-	if status, body := get(t, client, "http://"+at["internal"]+"/readyz"); status != 503 {
-		t.Errorf("ready while stopping: %d %s", status, body)
-	}
-	if status, _ := get(t, client, "http://"+at["public"]+"/.well-known/jwks.json"); status != 200 {
-		t.Errorf("a request that comes in time gets %d", status)
-	}
-	if status := r.end(t); status != exitDone {
-		t.Errorf("exit %d:\n%s", status, r.stderr)
+	for delay := 300 * time.Millisecond; ; delay *= 4 { // a busy machine may miss the moment
+		_, args := serveArgs(t, "--shutdown-delay", delay.String())
+		r := start(t, nil, args...)
+		at := r.ready(t)
+		r.stop()
+		r.await(t, "stopping", func() bool { return strings.Contains(r.stderr.String(), `"msg":"stopping"`) })
+		ready, err := client.Get("http://" + at["internal"] + "/readyz")
+		if err == nil {
+			_ = ready.Body.Close()
+			if ready.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("ready while stopping: %d", ready.StatusCode)
+			}
+			ready, err = client.Get("http://" + at["public"] + "/.well-known/jwks.json")
+		}
+		if err == nil {
+			_ = ready.Body.Close()
+			if ready.StatusCode != http.StatusOK {
+				t.Errorf("a request that comes in time gets %d", ready.StatusCode)
+			}
+		}
+		if status := r.end(t); status != exitDone {
+			t.Errorf("exit %d:\n%s", status, r.stderr)
+		}
+		if err == nil {
+			return
+		}
+		if delay > 10*time.Second {
+			t.Fatalf("closed before %v were over: %v", delay, err)
+		}
 	}
 }
 
@@ -311,7 +327,7 @@ func TestTheFirstKeysAreServedSoonAfterAStart(t *testing.T) {
 	first.ready(t)
 	first.end(t)
 	best := time.Hour
-	for range 3 {
+	for tries := 0; tries < 3 || best > time.Second && tries < 30; tries++ { // some may meet a moment when the machine is busy
 		begun := time.Now()
 		r := start(t, nil, args...)
 		at := r.ready(t)

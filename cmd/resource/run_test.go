@@ -58,6 +58,9 @@ type program struct {
 	stop   func() int // stops it and returns its exit status
 }
 
+// patience is how long anything may take before it counts as never happening.
+const patience = 60 * time.Second
+
 var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 // start runs the program until the test ends, and waits until it listens.
@@ -71,7 +74,7 @@ func start(t *testing.T, getenv func(string) string, args ...string) program {
 	}()
 	stop := sync.OnceValue(func() int { cancel(); return <-status })
 	t.Cleanup(func() { stop() })
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if m := listening.FindStringSubmatch(stderr.String()); m != nil {
 			return program{url: "http://" + m[1], stderr: stderr, stop: stop}
 		}
