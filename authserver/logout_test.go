@@ -312,8 +312,14 @@ func TestTheOperatorSignsPeopleOutEverywhere(t *testing.T) {
 // The contract: GET /consent is a page for people.
 func TestWhoOpensTheAddressOfConsentSeesTheirAccount(t *testing.T) {
 	r := newRig(t)
-	if res := r.do(get("/consent")); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "account" {
+	res := r.do(get("/consent"))
+	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/account" {
 		t.Errorf("got %d %s", res.StatusCode, res.Header.Get("Location"))
+	}
+	// A10, A16: it has the headers of every answer of a page.
+	if res.Header.Get("Cache-Control") != "no-store" || !strings.Contains(res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") ||
+		res.Header.Get("Referrer-Policy") != "same-origin" {
+		t.Errorf("headers %v", res.Header)
 	}
 	if res := r.do(httptest.NewRequest(http.MethodPut, "/consent", nil)); res.StatusCode < 400 {
 		t.Errorf("PUT: %d", res.StatusCode)
@@ -329,7 +335,7 @@ func TestTheRootLeadsPeopleToTheirAccountAndProgramsNowhere(t *testing.T) {
 	}
 	req = get("/")
 	req.Header.Set("Accept", "text/html,*/*")
-	if res := r.do(req); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "account" {
+	if res := r.do(req); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/account" {
 		t.Errorf("a browser: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
 }

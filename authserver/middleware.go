@@ -20,23 +20,23 @@ import (
 // middleware is what happens around every public request, from the outside in.
 func (s *Server) middleware(routes http.Handler) http.Handler {
 	issuer, _ := url.Parse(s.cfg.Issuer) // withDefaults has checked it
-	h := exact(routes)
+	h := s.exact(routes)
 	if issuer.Path != "" {
-		h = cutPath(issuer.Path, h)
+		h = s.cutPath(issuer.Path, h)
 	}
 	return s.identify(s.recoverer(h))
 }
 
 // exact answers 404 for a path with empty, "." or ".." segments. http.ServeMux would redirect it with 307, which has
 // credentials sent twice (RFC 9700 §4.12 and its reasons), and knows nothing of the issuer's path.
-func exact(next http.Handler) http.Handler {
+func (s *Server) exact(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		clean := path.Clean(r.URL.Path)
 		if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
 			clean += "/"
 		}
 		if clean != r.URL.Path {
-			serveNotFound(w, r)
+			s.serveNotFound(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -44,7 +44,7 @@ func exact(next http.Handler) http.Handler {
 }
 
 // cutPath serves below the issuer's path. The RFC 8414 form of the well-known address stays as it is.
-func cutPath(prefix string, next http.Handler) http.Handler {
+func (s *Server) cutPath(prefix string, next http.Handler) http.Handler {
 	below := http.StripPrefix(prefix, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, prefix+"/") {
@@ -55,7 +55,7 @@ func cutPath(prefix string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		serveNotFound(w, r)
+		s.serveNotFound(w, r)
 	})
 }
 

@@ -175,8 +175,8 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("/account/", s.form(s.pages.ServeAccount))
 	mux.Handle("/language", s.form(s.pages.ServeLanguage))
 	mux.HandleFunc("/assets/", s.pages.ServeAsset)
-	mux.HandleFunc("/{$}", serveRoot)
-	mux.HandleFunc("/", serveNotFound)
+	mux.HandleFunc("/{$}", s.serveRoot)
+	mux.HandleFunc("/", s.serveNotFound)
 	return mux, nil
 }
 
@@ -235,28 +235,30 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		s.engine.ServeConsent(w, r)
 	case http.MethodGet, http.MethodHead:
-		toAccount(w)
+		s.pages.ToAccount(w)
 	default:
 		refuseMethod(w, "GET, POST")
 	}
 }
 
 // serveRoot leads people at browsers to their account.
-func serveRoot(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		serveNotFound(w, r)
+func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || !wantsPage(r) {
+		s.serveNotFound(w, r)
 		return
 	}
-	toAccount(w)
+	s.pages.ToAccount(w)
 }
 
-func toAccount(w http.ResponseWriter) {
-	w.Header().Set("Location", "account") // relative: the issuer may have a path
-	w.WriteHeader(http.StatusSeeOther)
-}
+// wantsPage tells people at browsers, whose requests name HTML, from programs, which take anything or JSON (RFC 9110 §12.5.1).
+func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
 // serveNotFound answers every address that is not ours.
-func serveNotFound(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
+	if wantsPage(r) {
+		s.pages.Missing(w, r)
+		return
+	}
 	oauth.WriteError(w, &oauth.Error{
 		Code: "not_found", Status: http.StatusNotFound,
 		Description: "There is nothing at this address. /.well-known/openid-configuration lists what there is.",

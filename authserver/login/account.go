@@ -16,7 +16,7 @@ import (
 	"github.com/ingam/ingam/storage"
 )
 
-// maxListed is how many sessions of a user are shown, and how many consents or grants are asked for first.
+// maxListed is how many sessions of a user are shown, and how many sessions, consents or grants are asked for first.
 const maxListed = 500
 
 // accountView is what account.html shows.
@@ -26,7 +26,8 @@ type accountView struct {
 	Others                bool // there are other sessions
 	Apps                  []appAccess
 	Done                  string // what has just been done
-	Error                 string // what is wrong with the new password
+	Error                 string // why the password was not changed
+	Wrong                 string // the id of the field that the error is about; "" is none
 	ReadOnly              bool   // the password is in a file of the operator
 	KeepOthers            bool   // the person has taken the mark off "end other sessions"
 }
@@ -69,7 +70,7 @@ func (p *Pages) ServeAccount(w http.ResponseWriter, r *http.Request) {
 	case action != nil:
 		p.act(w, r, action)
 	case r.URL.Path != account:
-		p.showError(w, r, problem{status: http.StatusNotFound, title: "error.missing.title", text: "error.missing.text", back: account})
+		p.Missing(w, r)
 	case p.method(w, r, http.MethodGet, http.MethodHead):
 		p.serveAccountPage(w, r)
 	}
@@ -96,6 +97,9 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request, action accountAction
 		action(w, r, s, u, form)
 	}
 }
+
+// ToAccount leads to the account page.
+func (p *Pages) ToAccount(w http.ResponseWriter) { p.redirect(w, account) }
 
 func (p *Pages) serveAccountPage(w http.ResponseWriter, r *http.Request) {
 	s, u, err := p.signedIn(r)
@@ -124,7 +128,7 @@ func (p *Pages) showAccount(
 	if v.Done != "" {
 		v.Done = texts.text(v.Done)
 	}
-	list, err := p.sessions.Of(r.Context(), u.ID, maxListed)
+	list, err := all(func(limit int) ([]storage.Session, error) { return p.sessions.Of(r.Context(), u.ID, limit) })
 	if err == nil {
 		v.Sessions = texts.sessions(list, s, u)
 		v.Others = len(v.Sessions) > 1
@@ -139,7 +143,7 @@ func (p *Pages) showAccount(
 	})
 }
 
-// sessions answers the sessions that count, this one first, then the last used first.
+// sessions answers the sessions that count, this one first, then the last used first, as many as are shown.
 func (c catalogue) sessions(list []storage.Session, current storage.Session, u storage.User) []sessionView {
 	slices.SortStableFunc(list, func(a, b storage.Session) int {
 		if (a.ID == current.ID) != (b.ID == current.ID) {
@@ -152,7 +156,7 @@ func (c catalogue) sessions(list []storage.Session, current storage.Session, u s
 	})
 	var views []sessionView
 	for _, s := range list {
-		if s.Holds(u) {
+		if s.Holds(u) && len(views) < maxListed {
 			views = append(views, sessionView{
 				ID: s.ID, Device: c.device(s.UserAgent), Address: s.Address, Seen: c.moment(s.SeenAt),
 				Since: c.moment(s.BornAt), Current: s.ID == current.ID,

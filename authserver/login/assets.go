@@ -72,7 +72,7 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request) {
 		cache = "public, max-age=3600"
 	}
 	if !ok {
-		p.showError(w, r, problem{status: http.StatusNotFound, title: "error.missing.title", text: "error.missing.text", back: account})
+		p.Missing(w, r)
 		return
 	}
 	p.protect(w, policy{})

@@ -2,10 +2,14 @@ package login
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +36,7 @@ const (
 // is about to sign in where. Safe for concurrent use.
 type logos struct {
 	fetch   Fetch
+	log     *slog.Logger
 	mu      sync.Mutex
 	kept    map[string]keptLogo     // by address
 	pending map[string]*pendingLogo // by address: those under way
@@ -66,7 +71,7 @@ func (l *logos) of(ctx context.Context, clients storage.Clients, id string) (ass
 	file, pending, mine := l.look(c.LogoURI)
 	switch {
 	case mine:
-		file = l.get(ctx, c.LogoURI, pending)
+		file = l.get(ctx, c, pending)
 	case pending != nil:
 		select {
 		case <-pending.done:
@@ -96,26 +101,49 @@ func (l *logos) look(address string) (file asset, pending *pendingLogo, mine boo
 	return asset{}, pending, true
 }
 
-// get fetches a logo for all who wait for it, so that the one who began it may hang up.
-func (l *logos) get(ctx context.Context, address string, pending *pendingLogo) asset {
+// get fetches a logo for all who wait for it, so that the one who began it may hang up. That there is none is written down:
+// nobody else hears why a page shows no logo.
+func (l *logos) get(ctx context.Context, c storage.Client, pending *pendingLogo) asset {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.remember(address, pending.file)
-		delete(l.pending, address)
+		l.remember(c.LogoURI, pending.file)
+		delete(l.pending, c.LogoURI)
 		close(pending.done)
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoWithin)
 	defer cancel()
+	file, err := l.image(ctx, c.LogoURI)
+	if err != nil {
+		l.log.WarnContext(ctx, "the logo of a client could not be fetched", "client_id", c.ID, "address", plain(c.LogoURI), "error", err)
+	}
+	pending.file = file
+	return file
+}
+
+// image fetches what may be shown as a logo, and nothing else.
+func (l *logos) image(ctx context.Context, address string) (asset, error) {
 	body, header, err := l.fetch(ctx, address, maxLogoBytes)
-	if err != nil || len(body) == 0 {
-		return asset{}
+	if err != nil {
+		return asset{}, err
+	}
+	if len(body) == 0 {
+		return asset{}, errors.New("the answer is empty: it must be an image")
 	}
 	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err == nil && slices.Contains(logoTypes, media) {
-		pending.file = asset{media, body}
+	if err != nil || !slices.Contains(logoTypes, media) {
+		return asset{}, fmt.Errorf("the answer is %q: it must be one of %s", shortened(header.Get("Content-Type")), strings.Join(logoTypes, ", "))
 	}
-	return pending.file
+	return asset{media, body}, nil
+}
+
+// plain is an address without the parts that may hold a secret.
+func plain(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
 // remember keeps what was found. The caller has the lock.

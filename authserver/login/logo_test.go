@@ -1,9 +1,11 @@
 package login
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,7 +29,7 @@ func TestTheLogoOfAClientIsFetchedByTheServer(t *testing.T) {
 			}
 		}
 		asked := map[string]int{}
-		p := &Pages{store: store, logos: logos{fetch: func(_ context.Context, address string, maxBytes int64) ([]byte, http.Header, error) {
+		p := &Pages{store: store, logos: logos{log: slog.New(slog.DiscardHandler), fetch: func(_ context.Context, address string, maxBytes int64) ([]byte, http.Header, error) {
 			asked[address]++
 			switch {
 			case maxBytes != maxLogoBytes:
@@ -82,7 +84,7 @@ func logoRig(t *testing.T, clients int, fetch Fetch) (*logos, storage.Store) {
 			t.Fatal(err)
 		}
 	}
-	return &logos{fetch: fetch}, store
+	return &logos{fetch: fetch, log: slog.New(slog.DiscardHandler)}, store
 }
 
 var pngHeader = http.Header{"Content-Type": {"image/png"}}
@@ -177,6 +179,60 @@ func TestTheOldestLogoMakesRoomForTheNext(t *testing.T) {
 		}
 		if len(l.kept) != maxLogos {
 			t.Errorf("%d are kept", len(l.kept))
+		}
+	})
+}
+
+// An operator hears why a page shows no logo, as often as the address is asked, and reads no secret of an address.
+func TestALogoThatCannotBeFetchedIsWrittenDownOncePerFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, log := memory.New(), &bytes.Buffer{}
+		for id, uri := range map[string]string{
+			"app": "https://img.example/logo.png?key=canary", "page": "https://user:canary@img.example/page#canary",
+			"empty": "https://img.example/empty", "away": "https://away.example/a%2Fb?key=canary", "none": "",
+		} {
+			if err := store.CreateClient(t.Context(), storage.Client{ID: id, LogoURI: uri}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := &logos{log: slog.New(slog.NewJSONHandler(log, nil)), fetch: func(_ context.Context, address string, _ int64) ([]byte, http.Header, error) {
+			switch {
+			case strings.Contains(address, "away"):
+				return nil, nil, errors.New("away.example: connection refused")
+			case strings.Contains(address, "page"):
+				return []byte("<html>"), http.Header{"Content-Type": {"text/html"}}, nil
+			case strings.Contains(address, "empty"):
+				return nil, pngHeader, nil
+			}
+			return []byte("PNG"), pngHeader, nil
+		}}
+		look := func() string {
+			log.Reset()
+			for range 3 {
+				for _, id := range []string{"app", "page", "empty", "away", "none", "ghost"} {
+					_, _ = l.of(t.Context(), store, id)
+				}
+			}
+			return log.String()
+		}
+		for _, pause := range []time.Duration{0, noLogoFor} {
+			time.Sleep(pause)
+			said := look()
+			for _, want := range []string{
+				`"client_id":"away","address":"https://away.example/a%2Fb","error":"away.example: connection refused"`,
+				`"client_id":"page","address":"https://img.example/page","error":"the answer is \"text/html\": it must be one of image/png`,
+				`"client_id":"empty","address":"https://img.example/empty","error":"the answer is empty`,
+			} {
+				if strings.Count(said, want) != 1 {
+					t.Errorf("%d times %s in\n%s", strings.Count(said, want), want, said)
+				}
+			}
+			if strings.Count(said, `"level":"WARN"`) != 3 || strings.Contains(said, "canary") {
+				t.Errorf("it says\n%s", said)
+			}
+		}
+		if said := look(); said != "" {
+			t.Errorf("what is remembered is written down again:\n%s", said)
 		}
 	})
 }

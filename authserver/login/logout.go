@@ -35,28 +35,27 @@ func (p *Pages) AskLogout(w http.ResponseWriter, r *http.Request, ask LogoutAsk)
 	})
 }
 
-// frameTime is how many seconds front-channel logout has before the page goes on.
-const frameTime = 3
-
 // ShowLoggedOut says that nobody is signed in any more, loads the front-channel logout addresses of the clients (OIDC
-// Front-Channel Logout §3) and goes on to the next page after a moment, if there is one.
+// Front-Channel Logout §3) and goes on to the next page, if there is one: by the script once the frames are loaded, or at once
+// where there are none. Without a script the frames have whatever time the person takes for the link: a page that goes on
+// by itself after a while can be too quick for a reader (WCAG 2.2, 2.2.1).
 func (p *Pages) ShowLoggedOut(w http.ResponseWriter, r *http.Request, done LoggedOut) {
 	lang := p.language(r, done.Locales)
 	v := logoutView{App: p.appOf(done.Client, done.Continue), ForApp: done.Client.ID != "", Continue: link(done.Continue)}
-	allow := policyOf("")
+	allow, refresh := policyOf(""), v.Continue
 	for _, frame := range done.Frames {
 		source := frameSource(frame)
 		if source == "" {
 			continue
 		}
-		v.Frames = append(v.Frames, link(frame))
+		v.Frames, refresh = append(v.Frames, link(frame)), ""
 		if !slices.Contains(allow.frame, source) {
 			allow.frame = append(allow.frame, source)
 		}
 	}
 	p.render(w, r, show{
 		name: "loggedout", status: http.StatusOK, lang: lang, title: p.languages.catalogues[lang].text("loggedout.title"),
-		client: done.Client, allow: allow, refresh: v.Continue, body: v,
+		client: done.Client, allow: allow, refresh: refresh, body: v,
 	})
 }
 

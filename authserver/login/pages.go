@@ -114,7 +114,7 @@ func New(cfg Config, deps Dependencies) (*Pages, error) {
 	p := &Pages{
 		cfg: cfg, secure: issuer.Scheme == "https", base: issuer.Path, origin: issuer.Scheme + "://" + issuer.Host,
 		store: deps.Store, sessions: storage.Sessions{Entries: deps.Store}, consents: storage.Consents{Entries: deps.Store},
-		logos: logos{fetch: deps.Fetch}, keys: deps.Keys, passwords: deps.Passwords, hasher: deps.Hasher,
+		logos: logos{fetch: deps.Fetch, log: deps.Log}, keys: deps.Keys, passwords: deps.Passwords, hasher: deps.Hasher,
 		end: deps.EndSession, endOthers: deps.EndOthers, audit: deps.Audit, log: deps.Log, requestID: deps.RequestID,
 	}
 	if p.languages, err = loadLanguages(); err != nil {

@@ -283,14 +283,21 @@ func TestTheFormPostPageCarriesTheAnswerAndWorksWithoutScript(t *testing.T) {
 func TestTheLoggedOutPageLoadsTheFramesAndGoesOn(t *testing.T) {
 	page := everyPage(t, newRig(t), "en")["logged out and on"]
 	wantText(t, page, `src="https://app.example/fc?iss=i&amp;sid=s"`, `src="https://other.example:444/fc"`,
-		`<meta http-equiv="refresh" content="3; url=https://app.example/out?state=1&amp;a=b">`, `href="https://app.example/out?state=1&amp;a=b"`)
+		`<a class="main" href="https://app.example/out?state=1&amp;a=b" data-go-on>`, "follow the link")
+	// WCAG 2.2, 2.2.1: nothing takes a reader away after a while; the script goes on when the frames are loaded.
+	if strings.Contains(page.text, "http-equiv") {
+		t.Errorf("the page goes on by itself:\n%s", page.text)
+	}
 	if strings.Contains(page.text, "alert(1)") {
 		t.Error("a frame with a script")
 	}
 	r := newRig(t)
 	w := httptest.NewRecorder()
 	r.pages.ShowLoggedOut(w, requestOfBrowser(r.browser()), LoggedOut{Continue: "com.example.app:/out"})
-	wantText(t, answer{w.Result(), w.Body.String()}, `href="com.example.app:/out"`, `content="3; url=com.example.app:/out"`)
+	wantText(t, answer{w.Result(), w.Body.String()}, `href="com.example.app:/out"`, `content="0; url=com.example.app:/out"`)
+	if strings.Contains(w.Body.String(), "data-go-on") {
+		t.Error("a page without frames waits for the script")
+	}
 	w = httptest.NewRecorder()
 	r.pages.ShowLoggedOut(w, requestOfBrowser(r.browser()), LoggedOut{Continue: "javascript:alert(1)"})
 	if strings.Contains(w.Body.String(), "alert") {

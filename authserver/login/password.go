@@ -21,7 +21,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, s storage
 	again := accountView{KeepOthers: form.Get("end_others") == ""}
 	texts := p.languages.catalogues[p.language(r, nil)]
 	refuse := func(status int, key string, pairs ...string) {
-		again.Error = texts.text(key, pairs...)
+		again.Error, again.Wrong = texts.text(key, pairs...), wrongFields[key]
 		p.showAccount(w, r, s, u, status, again)
 	}
 	if u.Source != "" {
@@ -56,6 +56,17 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, s storage
 	default:
 		p.refusePassword(w, r, err, refuse)
 	}
+}
+
+// wrongFields are the fields of the form that texts are about, by their ids (WCAG 2.2, 3.3.1). The others are about no field.
+var wrongFields = map[string]string{
+	"password.wrong":    "current",
+	"password.short":    "new",
+	"password.long":     "new",
+	"password.username": "new",
+	"password.common":   "new",
+	"password.same":     "new",
+	"password.repeat":   "repeat",
 }
 
 // refusePassword says why the current password was not taken.

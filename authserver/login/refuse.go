@@ -78,6 +78,11 @@ func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, f Refusal) {
 	p.showError(w, r, e)
 }
 
+// Missing says that there is no page at this address.
+func (p *Pages) Missing(w http.ResponseWriter, r *http.Request) {
+	p.showError(w, r, problem{status: http.StatusNotFound, title: "error.missing.title", text: "error.missing.text", back: account})
+}
+
 // unavailable says that the store has failed. It does not say that nothing was done: the answer may be all that is lost.
 func (p *Pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	p.noteFailure(r.Context(), err)

@@ -50,8 +50,7 @@ type page struct {
 	CSRF      string
 	Title     string
 	Dev       bool
-	Refresh   template.URL // where the page goes on to by itself
-	Delay     int          // after so many seconds
+	Refresh   template.URL // where the page goes on to at once by itself
 	Body      any
 }
 
@@ -79,11 +78,9 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, s show) {
 	data := page{
 		Language: s.lang, Back: s.back, Brand: p.cfg.Name, Base: p.base, Assets: p.base + "/assets/" + p.assets.version,
 		Accent: p.base + "/assets/accent/" + strings.TrimPrefix(accent, "#") + ".css",
-		Title:  s.title, Dev: p.cfg.DevMode, Refresh: s.refresh, Delay: frameTime, Body: s.body,
+		Title:  s.title, Dev: p.cfg.DevMode, Refresh: s.refresh, Body: s.body,
 	}
-	if s.allow.leave { // it has no form, so it needs no cookie
-		data.Delay = 0
-	} else {
+	if !s.allow.leave { // that one has no form, so it needs no cookie
 		data.CSRF = p.csrfToken(w, r)
 	}
 	if _, ok := p.assets.files["logo"]; ok {

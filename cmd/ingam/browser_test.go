@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +45,15 @@ var scenarios = []string{
 	"the back button after signing out shows nothing of the person",
 	"an application that takes its answers by POST gets them, with a script and without",
 	"a page with an inline script is noticed by these tests",
+	// leave.mjs
+	"an application whose addresses lead on to another origin is used like any other, with a script and without",
+	"signing out waits for the applications in frames, not forever, and without a script for the person",
+	"the back button after a form leads out again",
+	"an application whose host has an underscore gets its answer",
+	// second.mjs
+	"the back button after a sign-in at the second application keeps the person signed in",
+	"an answer that no tab has asked for signs nobody in at the second application",
+	"without JavaScript the second application says that it needs it and asks nobody to wait",
 	// sessions.mjs
 	"with https the cookies are of this host alone, and every address is below the path of the issuer",
 	"a session that nobody uses ends, and its pages ask for the password again",
@@ -65,7 +77,7 @@ var scenarios = []string{
 }
 
 // browserPeople is how many users there are for scenarios that need one of their own.
-const browserPeople = 32
+const browserPeople = 47
 
 // browserLine is one line that run.mjs prints: a scenario, or at the end the counts.
 type browserLine struct {
@@ -92,12 +104,13 @@ func TestPeopleUseThePagesAndBothApplicationsInChromium(t *testing.T) {
 	}
 	_, facts := spawnDev(t, ports...)
 	people(t, facts)
+	hop := hopper(t, facts)
 	short := shortServer(t)
 
 	cmd := exec.CommandContext(t.Context(), node, "run.mjs")
 	cmd.Dir = dir
 	cmd.Env = append(plainEnvironment(), "CHROMIUM="+chromium, "ISSUER="+facts.Issuer, "WEB="+facts.Apps.Web, "SPA="+facts.Apps.SPA,
-		"SHORT="+short.issuer, fmt.Sprint("PEOPLE=", browserPeople), "PICTURES="+picturesIn)
+		"SHORT="+short.issuer, "HOP="+hop, fmt.Sprint("PEOPLE=", browserPeople), "PICTURES="+picturesIn)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends the browser as well
 	cmd.WaitDelay = 10 * time.Second
 	var stderr bytes.Buffer
@@ -157,12 +170,12 @@ func browserParts(t *testing.T) (chromium, node, dir string) {
 	return chromium, node, dir
 }
 
-// shortServer serves https below a path, and sessions there end after 8 seconds.
+// shortServer serves https below a path, and sessions there end when unused for 20 seconds.
 func shortServer(t *testing.T) *server {
 	t.Helper()
 	certificate, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	writeCertificate(t, certificate, key)
-	s := prepareServer(t, append(quickHashes, "INGAM_SESSION_IDLE=8s", "INGAM_TLS_CERT_FILE="+certificate, "INGAM_TLS_KEY_FILE="+key)...)
+	s := prepareServer(t, append(quickHashes, "INGAM_SESSION_IDLE=20s", "INGAM_TLS_CERT_FILE="+certificate, "INGAM_TLS_KEY_FILE="+key)...)
 	s.issuer = "https://" + s.address + "/sign/in"
 	s.env = append(s.env, "INGAM_ISSUER="+s.issuer)
 	s.start(t)
@@ -186,6 +199,36 @@ func people(t *testing.T, facts devFacts) {
 	if r.status != exitDone {
 		t.Fatalf("client add: %+v", r)
 	}
+}
+
+// hopper is an application of which each address leads on to another origin, as that of a gateway in front of many does. It
+// answers where it is. Clients: hop, and hop-own, whose people are not asked for consent.
+func hopper(t *testing.T, facts devFacts) string {
+	t.Helper()
+	landing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprintf(w, `<!doctype html><title>x</title><link rel="icon" href="data:,"><p id="there">%s</p>`, html.EscapeString(r.URL.RawQuery))
+	}))
+	t.Cleanup(landing.Close)
+	hop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		q.Set("path", r.URL.Path)
+		q.Set("referer", r.Referer())
+		w.Header().Set("Location", landing.URL+"/?"+q.Encode())
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Cleanup(hop.Close)
+	for _, more := range [][]string{
+		{"hop", "--redirect-uri", hop.URL + "/callback"},
+		{"hop-own", "--first-party", "--redirect-uri", hop.URL + "/callback"},
+		{"underscore", "--redirect-uri", "https://my_app.example.test/callback"},
+	} {
+		args := append([]string{"client", "add", "--kind", "web", "--post-logout-redirect-uri", hop.URL + "/bye", "--data-dir", facts.DataDir}, more...)
+		if r := runProgram(nil, program(t, "ingam"), "", args...); r.status != exitDone {
+			t.Fatalf("client add: %+v", r)
+		}
+	}
+	return hop.URL
 }
 
 // readBrowserLines reads what run.mjs printed: each scenario once, and the counts.

@@ -48,6 +48,18 @@
     time.textContent = new Date(time.getAttribute("datetime")).toLocaleString(document.documentElement.lang, format);
   });
 
+  // The signed-out page goes on when the applications in its frames have heard of it, or have had their time.
+  var next = document.querySelector("a[data-go-on]");
+  if (next) {
+    var gone = false;
+    var goOn = function () {
+      if (!gone) window.location.replace(next.href);
+      gone = true;
+    };
+    window.addEventListener("load", goOn);
+    setTimeout(goOn, 3000);
+  }
+
   // An answer to a client goes on its way by itself (response_mode=form_post).
   var answer = document.querySelector("form[data-auto-submit]");
   if (answer && answer.requestSubmit) {

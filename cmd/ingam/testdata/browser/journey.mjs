@@ -55,6 +55,7 @@ export const scenarios = {
     const page = await watch.page({ javaScriptEnabled: false })
     await toTheApp(page, person())
     await page.locator('#logout').click()
+    await page.locator('a[data-go-on]').click()
     await page.locator('#notice', { hasText: 'You are signed out.' }).waitFor()
     await isOut(page)
     await page.goto(at.issuer + '/account')

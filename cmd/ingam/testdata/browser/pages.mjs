@@ -39,6 +39,16 @@ export const pages = {
     await logout(page).click()
     await logout(page).waitFor({ state: 'detached' })
   },
+  // The application, which is told in a frame, answers the browser that comes back with 204: so the page stays to be looked at.
+  'logged-out-and-on': async (page, more) => {
+    await page.goto(at.web + '/login')
+    await signIn(page, alice)
+    await isIn(page, alice)
+    await page.goto(at.issuer + '/oauth2/logout' + query({ client_id: 'demo-web', post_logout_redirect_uri: at.web + '/', ...more }))
+    await page.route(at.web + '/', (route) => route.fulfill({ status: 204 }), { times: 1 })
+    await Promise.all([page.waitForEvent('requestfailed', (r) => r.url() === at.web + '/'), logout(page).click()])
+    await page.locator('iframe').waitFor({ state: 'attached' })
+  },
   'error': (page, more) => page.goto(authorization({ redirect_uri: 'https://elsewhere.example/callback', ...more })),
 }
 

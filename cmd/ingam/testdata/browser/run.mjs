@@ -3,11 +3,13 @@
 import { launch } from './watch.mjs'
 import * as journey from './journey.mjs'
 import * as mistakes from './mistakes.mjs'
+import * as leave from './leave.mjs'
+import * as second from './second.mjs'
 import * as sessions from './sessions.mjs'
 import * as people from './people.mjs'
 import * as pictures from './pictures.mjs'
 
-const scenarios = Object.assign({}, ...[journey, mistakes, sessions, people, pictures].map((file) => file.scenarios))
+const scenarios = Object.assign({}, ...[journey, mistakes, leave, second, sessions, people, pictures].map((file) => file.scenarios))
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(scenarios)
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n')
 

@@ -1,8 +1,8 @@
 // What a person does, and how a test asks what they see.
 import assert from 'node:assert/strict'
 
-const { ISSUER: issuer, WEB: web, SPA: spa, SHORT: short } = process.env
-export const at = { issuer, web, spa, short } // short is one with https where sessions soon end
+const { ISSUER: issuer, WEB: web, SPA: spa, SHORT: short, HOP: hop } = process.env
+export const at = { issuer, web, spa, short, hop } // short is one with https where sessions soon end
 
 export const alice = { username: 'alice', password: 'wonderland', name: 'Alice Liddell' }
 

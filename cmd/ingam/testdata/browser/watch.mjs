@@ -45,7 +45,8 @@ class Watch {
     }))
     context.on('page', () => this.counts.pages++)
     context.on('console', (message) => {
-      if (message.type() === 'error') this.complain('console', `${message.text()} (${message.location().url})`)
+      // What begins with [DOM] is advice about forms, such as that a password manager lacks a field.
+      if (message.type() === 'error' || message.text().startsWith('[DOM]')) this.complain('console', `${message.text()} (${message.location().url})`)
     })
     context.on('weberror', (e) => this.complain('script', String(e.error().stack)))
     return context
