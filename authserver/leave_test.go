@@ -39,7 +39,11 @@ func TestABrowserComesFromEachFormToTheClientByAPage(t *testing.T) {
 	// The client's own redirect, now that somebody is signed in, and a program's.
 	link := browser(get("/oauth2/auth?" + request("ours", oursURI).Encode()))
 	link.Header.Set("Sec-Fetch-Site", "cross-site")
-	for from, req := range map[string]*http.Request{"a link": link, "a program": get("/oauth2/auth?" + request("ours", oursURI).Encode())} {
+	// HtmlUnit, which certification suites drive, says of every request what a browser says of one after a form of ours.
+	simulated := browser(get("/oauth2/auth?" + request("ours", oursURI).Encode()))
+	for from, req := range map[string]*http.Request{
+		"a link": link, "a program": get("/oauth2/auth?" + request("ours", oursURI).Encode()), "a simulated browser": simulated,
+	} {
 		if res := p.send(req); res.StatusCode != http.StatusSeeOther || !strings.HasPrefix(res.Header.Get("Location"), oursURI+"?") {
 			t.Errorf("%s: %d to %s", from, res.StatusCode, res.Header.Get("Location"))
 		}
@@ -48,6 +52,13 @@ func TestABrowserComesFromEachFormToTheClientByAPage(t *testing.T) {
 	for _, c := range []struct{ decision, with string }{{"allow", "code=ac_"}, {"deny", "error=access_denied"}} {
 		pg = p.authorize(request("rp", rpRedirect, "prompt", "consent"))
 		goesOn(c.decision, p.send(browser(p.post(p.form(pg, "/consent"), "decision", c.decision))), rpRedirect, c.with)
+	}
+	// The same form sent twice: the request begins again, and the way still leads from a form.
+	twice := p.form(p.authorize(request("rp", rpRedirect, "prompt", "consent")), "/consent")
+	p.send(browser(p.post(twice, "decision", "allow")))
+	res = p.send(browser(p.post(twice, "decision", "allow", "remember", "1")))
+	if again := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || !strings.HasSuffix(again, "&ingam_proof=") {
+		t.Errorf("sent twice: %d to %s", res.StatusCode, again)
 	}
 	// The question whether to sign out.
 	pg = p.open("/oauth2/logout?" + url.Values{"client_id": {"ours"}, "post_logout_redirect_uri": {"https://ours.example.test/bye"}}.Encode())

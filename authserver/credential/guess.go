@@ -25,8 +25,9 @@ type GuessLimits struct {
 	// Address is for all attempts from one address, whomever they are for: an IPv4 address, or the /64 of an IPv6
 	// address. It stops one password being tried on many users. Default: 30, then one each 10 seconds.
 	Address Rate
-	// Device is for all attempts on one username from one address, whether there is such a user or not. It is smaller and
-	// slower than Account, so that one address alone never empties that. Default: 10, then one each 2 minutes.
+	// Device is for all attempts on one username from one subscriber, whether there is such a user or not: an IPv4 address,
+	// or an IPv6 /56. It never has more than half of Account, nor refills faster than half as fast, whatever it says here, so
+	// that one subscriber alone never empties that. Default: 10, then one each 2 minutes.
 	Device Rate
 	// Account is for all attempts on one username from wherever, but for devices from which the user has signed in within
 	// the last 30 days (it can be up to 60: see devicePeriod). It stops many addresses trying one user. Default: 20, then
@@ -45,12 +46,18 @@ func (r Rate) or(fallback Rate) Rate {
 }
 
 func (g GuessLimits) withDefaults() GuessLimits {
+	account := g.Account.or(Rate{20, time.Minute})
 	return GuessLimits{
 		Address:   g.Address.or(Rate{30, 10 * time.Second}),
-		Device:    g.Device.or(Rate{10, 2 * time.Minute}),
-		Account:   g.Account.or(Rate{20, time.Minute}),
+		Device:    g.Device.or(Rate{10, 2 * time.Minute}).within(account.halved()),
+		Account:   account,
 		Sustained: g.Sustained.or(Rate{100, 15 * time.Minute}),
 	}
+}
+
+// within is the smaller and the slower of two rates.
+func (r Rate) within(other Rate) Rate {
+	return Rate{min(r.Burst, other.Burst), max(r.Every, other.Every)}
 }
 
 // budgets are what one attempt takes, in that order: the address comes first, so that an address with nothing left
@@ -107,7 +114,7 @@ func accountKey(typed, canonical string) string {
 // deviceKey stands for a user at an address. owner is the user's id, which survives a new username, or the account
 // key where there is no user.
 func deviceKey(owner string, address netip.Addr) string {
-	return "device/" + digestOf("device", owner, AddressPrefix(address))
+	return "device/" + digestOf("device", owner, prefix(address, siteBits))
 }
 
 // digestOf is SHA-256 over the parts with their lengths, so that no two lists of parts are alike.
@@ -119,9 +126,18 @@ func digestOf(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// AddressPrefix is what one subscriber can be expected to hold: an IPv4 address, also one mapped into IPv6 (RFC 4291
-// §2.5.5.2), or an IPv6 /64 (RFC 6177). Attempts without an address are taken for one subscriber's.
-func AddressPrefix(a netip.Addr) string {
+// One network of IPv6 is a /64 (RFC 4291 §2.5.4). A home gets more than one of them, a /56 mostly (RFC 6177 §2).
+const (
+	networkBits = 64
+	siteBits    = 56
+)
+
+// AddressPrefix is what one machine can be expected to hold: an IPv4 address, also one mapped into IPv6 (RFC 4291
+// §2.5.5.2), or an IPv6 /64. Those without an address are taken for one.
+func AddressPrefix(a netip.Addr) string { return prefix(a, networkBits) }
+
+// prefix cuts an address of IPv6 to so many bits.
+func prefix(a netip.Addr, bits int) string {
 	if !a.IsValid() {
 		return "none"
 	}
@@ -129,5 +145,5 @@ func AddressPrefix(a netip.Addr) string {
 	if a.Is4() {
 		return a.String()
 	}
-	return netip.PrefixFrom(a, 64).Masked().String() // which has no zone
+	return netip.PrefixFrom(a, bits).Masked().String() // which has no zone
 }

@@ -99,7 +99,8 @@ func TestOneAddressCannotLockAPersonOutOfNewDevices(t *testing.T) { // row L5
 }
 
 // Who shares an address with a person learns nothing from how long there is to wait: not whether the name is somebody's,
-// and not whether they sign in from there.
+// and not whether they sign in from there. (Who also empties the account's budget from elsewhere does: it is what a known
+// device is exempt from.)
 func TestTheWaitIsTheSameWhetherOrNotSomebodySignsInFromThere(t *testing.T) { // row L10
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, HasherConfig{})
@@ -332,6 +333,34 @@ func TestAnAddressIsWhatOneSubscriberHas(t *testing.T) { // row L9
 	}
 	if got := AddressPrefix(netip.Addr{}); got != "none" {
 		t.Errorf("no address is %q", got)
+	}
+}
+
+// A home has many networks of IPv6, and is one subscriber all the same.
+func TestOneHomeCannotLockAPersonOutOfNewDevices(t *testing.T) { // row L5
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, HasherConfig{})
+		d.add(t, "alice", cheapHash(), false)
+		for i := range 50 {
+			_ = d.guess(t.Context(), netip.MustParseAddr(fmt.Sprintf("2001:db8:77:%x::1", i)), "alice", wrong)
+		}
+		if err := d.guess(t.Context(), netip.MustParseAddr("2001:db8:78::1"), "alice", right); err != nil {
+			t.Errorf("from another home: %v", err)
+		}
+	})
+}
+
+// Budgets of a device that are configured to be as good as those of the account would let one address empty them.
+func TestADeviceHasHalfOfItsAccountAtMost(t *testing.T) { // row L5
+	for _, c := range []struct{ account, device, want Rate }{
+		{Rate{10, time.Minute}, Rate{10, 30 * time.Second}, Rate{5, 2 * time.Minute}},
+		{Rate{5, time.Minute}, Rate{}, Rate{2, 2 * time.Minute}},
+		{Rate{100, time.Second}, Rate{3, time.Hour}, Rate{3, time.Hour}},
+		{Rate{1, time.Minute}, Rate{}, Rate{1, 2 * time.Minute}},
+	} {
+		if got := (GuessLimits{Account: c.account, Device: c.device}).withDefaults().Device; got != c.want {
+			t.Errorf("account %v, device %v: %v, want %v", c.account, c.device, got, c.want)
+		}
 	}
 }
 

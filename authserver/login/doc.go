@@ -24,5 +24,6 @@
 // Templates are html/template, without inline script or style. The Content-Security-Policy allows this server's own
 // files and, as the target of a form, the one origin that the authorization server is about to send the browser to. What that
 // origin redirects to is not ours to know, and browsers ask it all the same, so the way from a form to a client ends on a
-// page that goes on by itself; see [Pages.Leave]. All pages work without JavaScript.
+// page that goes on by itself; see [Pages.Leave]. Not so for response_mode=form_post, whose page has to be a form: there an
+// application must not redirect to another origin from its redirect URI. All pages work without JavaScript.
 package login

@@ -37,11 +37,14 @@ func (p *Pages) Leave(w http.ResponseWriter, r *http.Request, c storage.Client, 
 	})
 }
 
-// fromForm tells whether a form of ours brought the browser here, itself or by redirects. Only pages of ours are of this
-// origin, or those of an application behind the same host, for which one page more is no harm (Fetch Metadata §2). A frame is
-// no document: an application that asks in one must get its redirect, as no page of ours shows there. Programs and old
-// browsers say nothing of all this.
+// fromForm tells whether a form of ours brought the browser here, itself or by redirects: then it is a POST, or its address
+// has a proof. Only pages of ours are of this origin, or those of an application behind the same host, for which one page
+// more is no harm (Fetch Metadata §2). A frame is no document: an application that asks in one must get its redirect, as no
+// page of ours shows there. Most programs and old browsers say nothing of all this.
 func fromForm(r *http.Request) bool {
+	if r.Method != http.MethodPost && !r.URL.Query().Has(ProofParameter) {
+		return false
+	}
 	h := r.Header
 	return h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document" && h.Get("Sec-Fetch-Site") == "same-origin"
 }

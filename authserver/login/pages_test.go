@@ -64,6 +64,7 @@ func everyPage(t *testing.T, r *rig, language string) map[string]answer {
 		},
 		"leave": func(w http.ResponseWriter, req *http.Request) {
 			onTheWayFromAForm(req)
+			req.Method = http.MethodPost
 			p.Leave(w, req, testClient(), nil, redirectURI+"?code=ac_x")
 		},
 		"form post to an app": func(w http.ResponseWriter, req *http.Request) {
@@ -473,6 +474,7 @@ func FuzzReflectedFieldsStayText(f *testing.F) {
 			},
 			"leave": func(w http.ResponseWriter, req *http.Request) {
 				onTheWayFromAForm(req)
+				req.Method = http.MethodPost
 				p.Leave(w, req, c, []string{text}, redirectURI+"?"+url.Values{"state": {text}}.Encode())
 			},
 			"logout": func(w http.ResponseWriter, req *http.Request) {

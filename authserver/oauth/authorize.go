@@ -42,7 +42,8 @@ type Pages interface {
 	Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal)
 	// FormPost answers the client by a form that posts itself (OAuth 2.0 Form Post Response Mode).
 	FormPost(w http.ResponseWriter, r *http.Request, action string, params url.Values)
-	// Leave sends the browser on to the client, at an address that was validated. Locales are ui_locales.
+	// Leave sends the browser on to the client, at an address that was validated. Locales are ui_locales. A form came before
+	// if the request is a POST, or its address has a proof, be it empty.
 	Leave(w http.ResponseWriter, r *http.Request, client storage.Client, locales []string, target string)
 }
 
@@ -209,7 +210,7 @@ func (e *Engine) decide(w http.ResponseWriter, r *http.Request, a *authorization
 			if a.prompts("none") {
 				return authorizationError("login_required", "The sign-in for this request has been used.")
 			}
-			e.redirect(w, e.cfg.Issuer+a.continueURL())
+			e.again(w, a)
 			return nil
 		}
 	}
@@ -303,6 +304,11 @@ func withQuery(uri string, params url.Values) string {
 	return uri + sep + params.Encode()
 }
 
+// again lets a request begin again after a form. The empty proof says that there was one, see Pages.Leave.
+func (e *Engine) again(w http.ResponseWriter, a *authorization) {
+	e.redirect(w, e.cfg.Issuer+a.continueURL()+"&"+proofParam+"=")
+}
+
 // redirect goes to an address of this server, by 303 (RFC 9700 §4.12). http.Redirect would rewrite what it takes for a relative path.
 func (e *Engine) redirect(w http.ResponseWriter, target string) {
 	w.Header().Set("Location", target)
@@ -343,7 +349,7 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 		return storeError(err)
 	}
 	if s.ID == "" {
-		e.redirect(w, e.cfg.Issuer+a.continueURL()) // signed out meanwhile: the request begins again
+		e.again(w, a) // signed out meanwhile: the request begins again
 		return nil
 	}
 	mark, until, ok := e.checkConsentToken(form.Get("consent_token"), a, s)
@@ -359,7 +365,7 @@ func (e *Engine) decideConsent(w http.ResponseWriter, r *http.Request, a *author
 		return storeError(err)
 	}
 	if !first {
-		e.redirect(w, e.cfg.Issuer+a.continueURL()) // sent twice: nothing is decided by that
+		e.again(w, a) // sent twice: nothing is decided by that
 		return nil
 	}
 	event := audit.Event{

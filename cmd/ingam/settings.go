@@ -95,7 +95,7 @@ func (c *config) settings() []setting {
 		c.outboundSettings(),
 		c.passwordSettings(),
 		c.Guesses.Address.settings("address", "30", "10s", "from one network address, at any account"),
-		c.Guesses.Device.settings("device", "10", "2m", "at one account, from one network address"),
+		c.Guesses.Device.settings("device", "10", "2m", "at one account, from one address; never more than half of guesses.account"),
 		c.Guesses.Account.settings("account", "20", "1m", "at one account, from all addresses that have not signed in to it before"),
 		c.Guesses.Sustained.settings("sustained", "100", "15m", "at one account, by somebody who never stops"),
 		c.processSettings(),
